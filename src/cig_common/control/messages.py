@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cig-server and cig-relay say to each other on the control socket.
+
+The server asks, the relay answers each request once and in any order, and reports events on its
+own. No message holds a key: the server gets handles, public facts and finished octet strings.
+
+A call is named by ``call``, a string that the server chooses and that is unique while the server's
+connection lasts. URIs are as on the wire of UMSG, extension included (``tel:+8888;101``). Codecs
+are named as in UMSG: ``PCMA/8000``. ``dtmf`` is always an RFC 4733 payload type (0 to 127) or None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cig_common.control.record import Record
+
+VERSION = 1
+"""Version of this protocol; both sides must have the same one."""
+
+
+class ErrorCode(StrEnum):
+    """Why a request failed; `cig_common.control.failures` turns it into an exception."""
+
+    CRYPTO = "crypto"
+    NO_KEYS = "no-keys"
+    MEDIA = "media"
+    CODEC = "codec"
+    OVERLOAD = "overload"
+    UNKNOWN_CALL = "unknown-call"
+    PROTOCOL = "protocol"
+    INTERNAL = "internal"
+
+
+class Direction(StrEnum):
+    """Direction of a SIP leg's stream as the gateway uses it (RFC 3264, our side's view)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HelloRequest(Record):
+    """First message of a connection. ``pid`` is the server's process id, for the relay's log."""
+
+    version: int
+    agent: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignAuthRequest(Record):
+    """Asks for the signature of a UMSG ``auth``; each digest is a SHA-256 of 32 octets.
+
+    The relay builds the signed text itself, so this is no oracle for other signatures.
+    """
+
+    hello_digest: bytes
+    challenge_digest: bytes
+    certificate_digest: bytes
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCallRequest(Record):
+    """A ``bang`` came from the secure side: check its I_MESSAGE and reserve the call's ports.
+
+    ``id`` to ``dtmf`` are the fields of the ``bang`` as received; ``codec`` is the one of ``offer``
+    that the gateway will use towards the secure side.
+    """
+
+    call: str
+    mikey: bytes
+    id: str
+    from_uri: str
+    to_uri: str
+    offer: tuple[str, ...]
+    dtmf: int | None
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCallRequest(Record):
+    """A call goes to the secure side: make its I_MESSAGE and reserve its ports."""
+
+    call: str
+    id: str
+    from_uri: str
+    to_uri: str
+    offer: tuple[str, ...]
+    dtmf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TelLegRequest(Record):
+    """Where the CRS takes this call's packets, and the STUN credentials of that leg."""
+
+    call: str
+    addr: str
+    port: int
+    ufrag: str
+    pwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class TelMediaRequest(Record):
+    """What the secure side's streams carry from now on; ``dtmf`` is what the peer wants to get."""
+
+    call: str
+    codec: str
+    dtmf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SipMediaRequest(Record):
+    """The PBX's side after an answer, early answer or re-INVITE.
+
+    ``addr``, ``port`` and ``rtcp_port`` are where it receives; ``dtmf`` what it wants to get and
+    ``receive_dtmf`` what we told it to send; ``direction`` is ours.
+    """
+
+    call: str
+    addr: str
+    port: int
+    rtcp_port: int
+    codec: str
+    dtmf: int | None
+    receive_dtmf: int | None
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMacRequest(Record):
+    """Asks for the ``mac`` of a ``talk`` or ``growl`` (field ``t``) that the gateway will send."""
+
+    call: str
+    t: str
+    codec: str
+    dtmf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMacRequest(Record):
+    """Asks whether ``mac``, got in a ``talk`` or ``growl`` (field ``t``), is right."""
+
+    call: str
+    t: str
+    codec: str
+    dtmf: int | None
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCallRequest(Record):
+    """The call is over: close its sockets, wipe its keys, give its statistics."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsRequest(Record):
+    """Asks for the statistics of a running call."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest(Record):
+    """Asks for the relay's state as ``status`` shows it."""
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Record):
+    """The public part of the loaded keystore.
+
+    ``periods`` are ``YYYY-MM-REVISION``, oldest first; ``crs`` are ``host:port``, in order of
+    preference; of ``anchor_pin`` (SHA-256 of the CRS's DER certificate) and ``anchor_ca`` (PEM)
+    at least one is set.
+    """
+
+    public_id: str
+    domain: str
+    periods: tuple[str, ...]
+    crs: tuple[str, ...]
+    anchor_pin: bytes | None
+    anchor_ca: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReply(Record):
+    """Answers `HelloRequest`; ``identity`` is None while no keys are loaded."""
+
+    version: int
+    agent: str
+    identity: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignAuthReply(Record):
+    """The ECCSI signature (129 octets) for ``auth``."""
+
+    sig: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCallReply(Record):
+    """Where the SIP side shall send its RTP (even port; RTCP on the next), and who proved to call."""
+
+    sip_addr: str
+    sip_port: int
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCallReply(Record):
+    """The I_MESSAGE for ``bang``, and where the SIP side shall send its RTP."""
+
+    mikey: bytes
+    sip_addr: str
+    sip_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Record):
+    """The request was carried out; there is nothing more to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class MacReply(Record):
+    """The MAC asked for, 32 octets."""
+
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LegStatistics(Record):
+    """Counters of one leg; ``side`` is ``tel`` or ``sip``.
+
+    ``lost`` is cumulative (RFC 3550 A.3) and may be negative with duplicates; ``jitter_ms`` is the
+    interarrival jitter of section 6.4.1 in milliseconds; ``round_trip_ms`` is None until a report
+    block gave it. ``rejected`` counts packets from a wrong source or that were no RTP,
+    ``auth_failed`` and ``replayed`` those that SRTP refused.
+    """
+
+    side: str
+    codec: str
+    remote: str
+    packets_received: int
+    octets_received: int
+    packets_sent: int
+    octets_sent: int
+    lost: int
+    jitter_ms: float
+    round_trip_ms: float | None
+    rejected: int
+    auth_failed: int
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsReply(Record):
+    """Statistics of a call's two legs, the secure one first."""
+
+    call: str
+    seconds: float
+    legs: tuple[LegStatistics, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply(Record):
+    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong."""
+
+    engines_available: int
+    engines_total: int
+    crypto_state: str
+    identity: Identity | None
+    calls: int
+    ports_free: int
+    counters: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply(Record):
+    """The request failed; ``detail`` is a stable word (``replayed``, ``too-old``), ``text`` for people."""
+
+    code: ErrorCode
+    detail: str
+    text: str
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TelBoundEvent(Record):
+    """The CRS answered the leg's STUN binding: media can flow."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLostEvent(Record):
+    """No authenticated SRTP or SRTCP has come for the time that UMSG allows; the call must end."""
+
+    call: str
+    side: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnginesEvent(Record):
+    """A crypto engine died or came back."""
+
+    available: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityEvent(Record):
+    """The keystore was loaded anew; ``identity`` None means that there are no keys."""
+
+    identity: Identity | None
+
+
+REQUESTS: tuple[type[Record], ...] = (
+    HelloRequest,
+    SignAuthRequest,
+    AcceptCallRequest,
+    PlaceCallRequest,
+    TelLegRequest,
+    TelMediaRequest,
+    SipMediaRequest,
+    AnswerMacRequest,
+    CheckMacRequest,
+    CloseCallRequest,
+    StatisticsRequest,
+    StatusRequest,
+)
+"""Messages from the server to the relay."""
+
+REPLIES: tuple[type[Record], ...] = (
+    HelloReply,
+    SignAuthReply,
+    AcceptCallReply,
+    PlaceCallReply,
+    Done,
+    MacReply,
+    StatisticsReply,
+    StatusReply,
+    ErrorReply,
+)
+"""The relay's answers; each names the request's number."""
+
+EVENTS: tuple[type[Record], ...] = (TelBoundEvent, MediaLostEvent, EnginesEvent, IdentityEvent)
+"""What the relay reports on its own, with the number 0."""
