@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the two directions of a call have in common: the steps that the machine's actions name.
+
+A step that has to wait for the relay is a coroutine and raises `cig_common.errors.CigError`; the
+others act at once. `cig_server.call.secure_to_sip` and `cig_server.call.sip_to_secure` fill them in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from cig_common.control.messages import (
+    CloseCallRequest,
+    Done,
+    SipMediaRequest,
+    StatisticsReply,
+)
+from cig_server.call.model import Ending, Parties
+from cig_server.relay.client import RelayClient
+from cig_server.sif.events import SipMedia
+
+TEL_CODECS = ("PCMA/8000", "PCMU/8000")
+"""Codecs that the gateway offers and takes on the secure side, in order of preference."""
+
+TEL_DTMF = 101
+"""RFC 4733 payload type that the gateway wants to receive on the secure side."""
+
+
+class Direction(ABC):
+    """The steps of one call in one direction.
+
+    ``handle`` names the call on the control socket and, for a call to SIP, in the SIP interface.
+    """
+
+    def __init__(self, handle: str, parties: Parties, relay: RelayClient) -> None:
+        self.handle = handle
+        self.parties = parties
+        self.relay = relay
+        self.sip_addr = ""
+        self.sip_port = 0
+        self.media: SipMedia | None = None
+
+    @property
+    @abstractmethod
+    def caller_if_id(self) -> str:
+        """The session's identity in the caller's domain."""
+
+    @property
+    @abstractmethod
+    def callee_if_id(self) -> str:
+        """The session's identity in the callee's domain; empty until it is known."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Have the relay check or make the I_MESSAGE and reserve the ports."""
+
+    @abstractmethod
+    def dial(self) -> None:
+        """Call the outgoing side."""
+
+    @abstractmethod
+    def ring_in(self) -> None:
+        """Tell the caller that the callee is being alerted."""
+
+    @abstractmethod
+    async def connect_early(self) -> None:
+        """Connect the early media that the callee offered last."""
+
+    @abstractmethod
+    def progress_in(self) -> None:
+        """Announce the connected early media to the caller."""
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Connect the callee's answer."""
+
+    @abstractmethod
+    def answer_in(self) -> None:
+        """Answer the caller."""
+
+    @abstractmethod
+    def end_in(self, ending: Ending) -> None:
+        """End the caller's side."""
+
+    @abstractmethod
+    def end_out(self, ending: Ending) -> None:
+        """End the callee's side."""
+
+    async def set_sip_media(self, media: SipMedia) -> None:
+        """Tell the relay where and what the SIP side receives from now on."""
+        request = SipMediaRequest(
+            call=self.handle,
+            addr=media.addr,
+            port=media.port,
+            rtcp_port=media.rtcp_port,
+            codec=media.codec,
+            dtmf=media.dtmf,
+            receive_dtmf=media.receive_dtmf,
+            direction=media.direction,
+        )
+        await self.relay.request(request, Done)
+
+    async def update_media(self) -> None:
+        """Tell the relay the SIP side's present media; nothing while there is none."""
+        if self.media is not None:
+            await self.set_sip_media(self.media)
+
+    async def close_media(self) -> StatisticsReply:
+        """Have the relay close the call; gives its last statistics."""
+        return await self.relay.request(CloseCallRequest(self.handle), StatisticsReply)

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joins the interfaces: routes what comes in on one and follows the call on both.
+
+It hears the UMSG interface, the SIP interface and the relay, finds the call that each event
+belongs to, and feeds the call manager. It decides nothing that the call machine's table decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from cig_common.config import Configuration
+from cig_common.config.routing import Interface, Route, route
+from cig_common.control.messages import (
+    EnginesEvent,
+    HelloReply,
+    Identity,
+    IdentityEvent,
+    MediaLostEvent,
+    StatusReply,
+    StatusRequest,
+    TelBoundEvent,
+)
+from cig_common.control.record import Record
+from cig_common.errors import (
+    CigError,
+    CrsUnavailableError,
+    NoRouteError,
+    OverloadError,
+    RelayUnavailableError,
+)
+from cig_server.call.machine import Event
+from cig_server.call.manager import Call, CallManager
+from cig_server.call.model import NORMAL, Ending, Parties
+from cig_server.call.reason_header import reason_header
+from cig_server.call.secure_to_sip import SecureToSip
+from cig_server.call.sip_to_secure import SipToSecure
+from cig_server.relay.client import RelayClient
+from cig_server.session_log import SessionState
+from cig_server.sif.events import (
+    Answered,
+    Ended,
+    IncomingInvite,
+    MediaChanged,
+    Progress,
+    SipEvent,
+)
+from cig_server.sif.interface import SipInterface
+from cig_server.sif.reasons import reason_for_status
+from cig_server.uif.interface import UmsgInterface
+from umsg.messages import Bang, Growl, Hangup, Talk, Try, new_id
+from umsg.reasons import Reason
+
+logger = logging.getLogger("Gateway")
+
+MAX_CALLS = 1000
+"""Calls at once; one more is refused with 503 or ``overload``."""
+
+
+class Gateway:
+    """The route module of the manual's picture, with both interfaces around it."""
+
+    def __init__(
+        self,
+        config: Configuration,
+        manager: CallManager,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.config = config
+        self.manager = manager
+        self._random_bytes = random_bytes
+        self._by_umsg: dict[str, Call] = {}
+        self._by_sip: dict[str, Call] = {}
+        self.relay: RelayClient
+        self.uif: UmsgInterface
+        self.sif: SipInterface
+        self.relay_status: StatusReply | None = None
+        self.engines: tuple[int, int] | None = None
+        self.stopping = False
+        manager.on_retired = self._forget
+
+    def attach(self, relay: RelayClient, uif: UmsgInterface, sif: SipInterface) -> None:
+        """Say which interfaces to speak through."""
+        self.relay, self.uif, self.sif = relay, uif, sif
+
+    # --- calls from the secure side -------------------------------------------------------------
+
+    def bang(self, bang: Bang) -> None:
+        """A secure phone calls."""
+        parties = Parties(bang.from_uri, bang.to_uri, "", "")
+        try:
+            parties = self._routed(Interface.TEL, parties, bang.id)
+            self._admit()
+        except CigError as error:
+            logger.warning("call %s from %s: %s", bang.id, bang.from_uri, error)
+            self.uif.hangup(bang.id, error.umsg_reason, str(error))
+            return
+        handle = self.manager.next_handle()
+        direction = SecureToSip(handle, parties, self.relay, self.uif, self.sif, bang)
+        self._by_umsg[bang.id] = self._by_sip[handle] = self.manager.begin(direction)
+
+    def tel_try(self, message: Try) -> None:
+        """The CRS found the callee and names the leg for our media."""
+        call = self._by_umsg.get(message.id)
+        if call is not None and isinstance(call.direction, SipToSecure):
+            self.manager.run(call, call.direction.bind(message.leg), None)
+            self.manager.post(call, Event.TRYING)
+
+    def tel_growl(self, message: Growl) -> None:
+        """The secure phone is being alerted, perhaps with early media."""
+        call = self._by_umsg.get(message.id)
+        if call is not None and isinstance(call.direction, SipToSecure):
+            self.manager.post(call, Event.RINGING)
+            if message.codec is not None:
+                call.direction.answer = message
+                self.manager.post(call, Event.PROGRESS)
+
+    def tel_talk(self, message: Talk) -> None:
+        """The secure phone accepted."""
+        call = self._by_umsg.get(message.id)
+        if call is not None and isinstance(call.direction, SipToSecure):
+            call.direction.answer = message
+            self.manager.post(call, Event.ANSWERED)
+
+    def tel_hangup(self, message: Hangup) -> None:
+        """The secure side ended the call, or the call could not reach it."""
+        call = self._by_umsg.get(message.id)
+        if call is None:
+            return
+        outgoing = isinstance(call.direction, SipToSecure)
+        event = Event.OUT_ENDED if outgoing else Event.IN_ENDED
+        self.manager.post(call, event, Ending(message.reason, message.text or ""))
+
+    # --- calls from the SIP side ----------------------------------------------------------------
+
+    def sip_event(self, event: SipEvent) -> None:
+        """Something happened on the SIP side."""
+        if isinstance(event, IncomingInvite):
+            self._invite(event)
+            return
+        call = self._by_sip.get(event.call)
+        if call is None:
+            return
+        direction = call.direction
+        match event:
+            case Progress(status=status, media=media):
+                if status == 100:
+                    self.manager.post(call, Event.TRYING)
+                elif status == 180 or media is None:
+                    self.manager.post(call, Event.RINGING)
+                if media is not None:
+                    direction.media = media
+                    self.manager.post(call, Event.PROGRESS)
+            case Answered(media=media):
+                direction.media = media
+                self.manager.post(call, Event.ANSWERED)
+            case MediaChanged(media=media):
+                direction.media = media
+                self.manager.post(call, Event.MEDIA_CHANGED)
+            case Ended(status=status, reason=reason):
+                outgoing = isinstance(direction, SecureToSip)
+                ending = NORMAL
+                if status:
+                    ending = Ending(reason_for_status(status), f"{status} {reason}".strip(), status)
+                self.manager.post(call, Event.OUT_ENDED if outgoing else Event.IN_ENDED, ending)
+
+    def _invite(self, invite: IncomingInvite) -> None:
+        parties = Parties(invite.from_uri, invite.request_uri, "", "")
+        try:
+            parties = self._routed(Interface.SIP, parties, invite.call_id)
+            self._admit()
+        except CigError as error:
+            logger.warning("INVITE %s from %s: %s", invite.call_id, invite.source, error)
+            ending = Ending.of(error)
+            self.sif.reject(invite.call, error.sip_status, reason_header(ending))
+            return
+        handle = self.manager.next_handle()
+        umsg_id = new_id(self._random_bytes)
+        direction = SipToSecure(
+            handle, parties, self.relay, self.uif, self.sif, invite, umsg_id
+        )
+        if invite.offer is not None:
+            direction.media = invite.offer.media
+        self._by_umsg[umsg_id] = self._by_sip[invite.call] = self.manager.begin(direction)
+
+    # --- both -----------------------------------------------------------------------------------
+
+    def _routed(self, interface: Interface, parties: Parties, caller_if_id: str) -> Parties:
+        self.manager.log_unrouted(parties, SessionState.ROUTING, caller_if_id)
+        try:
+            found: Route = route(self.config, interface, parties.in_to, parties.in_from)
+        except NoRouteError:
+            self.manager.log_unrouted(parties, SessionState.FAILED, caller_if_id)
+            raise
+        return Parties(parties.in_from, parties.in_to, found.from_uri, found.to_uri)
+
+    def _admit(self) -> None:
+        if self.stopping:
+            raise OverloadError("the gateway is being stopped")
+        if self.manager.live_count >= MAX_CALLS:
+            raise OverloadError(f"{MAX_CALLS} calls are up already")
+        if not self.relay.connected:
+            raise RelayUnavailableError("cig-relay is not connected")
+        if not self.uif.connected:
+            raise CrsUnavailableError("no connection to a CRS")
+
+    def _forget(self, call: Call) -> None:
+        for index in (self._by_umsg, self._by_sip):
+            for key in [k for k, v in index.items() if v is call]:
+                del index[key]
+
+    # --- the relay ------------------------------------------------------------------------------
+
+    def relay_connected(self, hello: HelloReply) -> None:
+        """The relay is there: log in to the CRS as the identity that it holds."""
+        self._identity_is(hello.identity)
+
+    def relay_lost(self) -> None:
+        """The relay is gone and every call's media with it: both parties are told at once."""
+        self.relay_status = None
+        self.engines = None
+        self.manager.abort_all(Ending(Reason.MEDIA, "the media relay failed", 503))
+
+    def relay_event(self, event: Record) -> None:
+        """The relay reports something."""
+        match event:
+            case MediaLostEvent(call=handle, side=side, seconds=seconds):
+                for call in self.manager:
+                    if call.handle == handle:
+                        text = f"no media from the {side} side for {seconds:.0f} s"
+                        self.manager.post(call, Event.ABORT, Ending(Reason.MEDIA, text))
+            case EnginesEvent(available=available, total=total):
+                self.engines = (available, total)
+                if available < total:
+                    logger.warning("crypto engines available: %d/%d", available, total)
+            case IdentityEvent(identity=identity):
+                self._identity_is(identity)
+            case TelBoundEvent(call=handle):
+                logger.debug("%s: the CRS answered the media binding", handle)
+
+    def _identity_is(self, identity: Identity | None) -> None:
+        if identity is None:
+            logger.warning("cig-relay holds no keys: run `cig-cli set-key`; calls get 503 until then")
+        self.uif.set_identity(identity)
+
+    async def refresh_relay_status(self) -> None:
+        """Ask the relay for its state, for ``status``; a relay that is away leaves None."""
+        try:
+            self.relay_status = await self.relay.request(StatusRequest(), StatusReply)
+            self.engines = (
+                self.relay_status.engines_available,
+                self.relay_status.engines_total,
+            )
+        except CigError:
+            self.relay_status = None
