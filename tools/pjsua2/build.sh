@@ -41,6 +41,10 @@ configure)
         echo 'build.sh: configure found no usable OpenSSL (package libssl-dev): no SIP over TLS' >&2
         exit 1
     }
+    grep -q 'guid_uuid\.o' pjlib/build/os-auto.mak || {
+        echo 'build.sh: configure found no libuuid (package uuid-dev): tags could be guessed' >&2
+        exit 1
+    }
     ;;
 libraries)
     cd "$tree"

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# make demo    sets everything up and shows calls through the gateway; ARGS=--json for JSON
+# make test    sets everything up and runs every check and test
+# make help    lists the rest
+#
+# VENV= another environment, PYTHON= another Python (3.11 to 3.13), CIG_CACHE= another cache
+# folder than ~/.cache/cig, CIG_PJPROJECT_TARBALL= another source of pjproject. See
+# docs/building.md.
+
+VENV ?= .venv
+PYTHON ?= python3
+ARGS ?=
+PYTEST_ARGS ?= -n auto
+
+BIN := $(abspath $(VENV))/bin
+SETUP := VENV='$(VENV)' $(PYTHON) tools/setup.py
+
+.PHONY: help demo test setup setup-demo lint unit e2e bench lock clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo    set up, then run the demonstration (ARGS=--json for JSON)'
+	@echo 'make test    set up, then lint and all tests'
+	@echo 'make setup   set up only'
+	@echo 'make lint    ruff, mypy and the import contracts'
+	@echo 'make unit    unit tests; make e2e: end-to-end tests (PYTEST_ARGS=)'
+	@echo 'make bench   measure what is promised to be fast'
+	@echo 'make lock    write requirements.lock anew (ARGS="package ...": these only)'
+	@echo 'make clean   remove the environment and everything else that make wrote here'
+
+demo: setup-demo
+	@$(BIN)/cig-lab demo $(ARGS)
+
+test: setup lint
+	@$(BIN)/pytest $(PYTEST_ARGS) tests/unit tests/e2e
+
+setup:
+	@$(SETUP) --tests
+
+# What the demonstration needs, which is less: neither SIPp nor tshark.
+setup-demo:
+	@$(SETUP)
+
+lint: setup-demo
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/mypy tools/setup.py tools/pjsua2/no_stream.py
+	@$(BIN)/lint-imports
+
+unit: setup-demo
+	@$(BIN)/pytest $(PYTEST_ARGS) tests/unit
+
+e2e: setup
+	@$(BIN)/pytest $(PYTEST_ARGS) tests/e2e
+
+bench: setup-demo
+	@for script in tests/bench/bench_*.py; do \
+		echo "== $$script"; \
+		$(BIN)/python "$$script" || exit 1; \
+	done
+
+lock:
+	@PYTHON='$(PYTHON)' tools/lock.sh $(ARGS)
+
+clean:
+	@rm -rf .venv demo-out build dist src/*.egg-info
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests tools -name __pycache__ -prune -exec rm -rf {} +
