@@ -8,7 +8,6 @@ import argparse
 import fcntl
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
