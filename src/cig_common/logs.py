@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -98,13 +99,19 @@ class ReopenableFileHandler(logging.Handler):
             return
         fresh = self._open()
         old, self._stream = self._stream, fresh
-        old.close()
+        _close(old)
 
     def close(self) -> None:
         """Close the file; standard error stays open."""
         if self._path is not None:
-            self._stream.close()
+            _close(self._stream)
         super().close()
+
+
+def _close(stream: IO[str]) -> None:
+    # On a full disk closing tries once more to write what is left, and fails.
+    with suppress(OSError):
+        stream.close()
 
 
 def setup(path: Path | None, level: int = logging.INFO) -> ReopenableFileHandler:

@@ -213,7 +213,7 @@ class SignAuthReply(Record):
 
 @dataclass(frozen=True, slots=True)
 class AcceptCallReply(Record):
-    """Where the SIP side shall send its RTP (even port; RTCP on the next), and who proved to call."""
+    """Where the SIP side shall send its RTP (even port, RTCP on the next); who proved to call."""
 
     sip_addr: str
     sip_port: int
@@ -290,7 +290,7 @@ class StatusReply(Record):
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply(Record):
-    """The request failed; ``detail`` is a stable word (``replayed``, ``too-old``), ``text`` for people."""
+    """The request failed; ``detail`` is a stable word (``replayed``), ``text`` is for people."""
 
     code: ErrorCode
     detail: str

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache
 from typing import Any, Self
 
 from cig_common.errors import ControlError
@@ -36,7 +36,7 @@ class Record:
         return cls(**{n: _typed(h, values[n], cls.__name__, n) for n, h in hints.items()})
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
@@ -61,7 +61,10 @@ def _typed(hint: Any, value: Any, message: str, name: str) -> Any:
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_typed(args[0], item, message, name) for item in value)
     if origin is dict and isinstance(value, Mapping):
-        return {_typed(str, k, message, name): _typed(args[1], v, message, name) for k, v in value.items()}
+        return {
+            _typed(str, k, message, name): _typed(args[1], v, message, name)
+            for k, v in value.items()
+        }
     if isinstance(hint, type):
         if issubclass(hint, Record):
             return hint.from_map(value)
