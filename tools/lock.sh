@@ -12,6 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 cache=${CIG_CACHE:-$HOME/.cache/cig}
 environment=$cache/lock-environment
+export PIP_CACHE_DIR="$cache/pip" UV_CACHE_DIR="$cache/uv"
 
 if [ ! -x "$environment/bin/uv" ]; then
     "${PYTHON:-python3}" -m venv "$environment"

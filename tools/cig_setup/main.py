@@ -58,6 +58,8 @@ def main() -> int:
     # A termination unwinds like Ctrl-C, so that no build is left half-way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cache = setting("CIG_CACHE", Path("~/.cache/cig"))
+    # Pip's own cache would lie elsewhere in the home folder.
+    os.environ["PIP_CACHE_DIR"] = str(cache / "pip")
     console = Console(cache / "log")
     try:
         with alone(console, cache):
