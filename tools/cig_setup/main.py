@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def setting(name: str, default: Path) -> Path:
     """Return an environment variable as an absolute path; unset and empty mean the default."""
-    return Path(os.environ.get(name) or default).expanduser().absolute()
+    return Path(os.environ.get(name) or default).expanduser().resolve()
 
 
 @contextmanager
