@@ -49,7 +49,8 @@ from cig_server.sif.events import (
 from cig_server.sif.interface import SipInterface
 from cig_server.sif.reasons import reason_for_status
 from cig_server.uif.interface import UmsgInterface
-from umsg.messages import Bang, Growl, Hangup, Talk, Try, new_id
+from umsg.call_events import CallAnswered, CallEnded, CallGrowled, CallTried
+from umsg.messages import Bang, new_id
 from umsg.reasons import Reason
 
 logger = logging.getLogger("Gateway")
@@ -100,37 +101,37 @@ class Gateway:
         direction = SecureToSip(handle, parties, self.relay, self.uif, self.sif, bang)
         self._by_umsg[bang.id] = self._by_sip[handle] = self.manager.begin(direction)
 
-    def tel_try(self, message: Try) -> None:
+    def tel_tried(self, call_id: str, event: CallTried) -> None:
         """The CRS found the callee and names the leg for our media."""
-        call = self._by_umsg.get(message.id)
+        call = self._by_umsg.get(call_id)
         if call is not None and isinstance(call.direction, SipToSecure):
-            self.manager.run(call, call.direction.bind(message.leg), None)
+            self.manager.run(call, call.direction.bind(event.leg), None)
             self.manager.post(call, Event.TRYING)
 
-    def tel_growl(self, message: Growl) -> None:
+    def tel_growled(self, call_id: str, event: CallGrowled) -> None:
         """The secure phone is being alerted, perhaps with early media."""
-        call = self._by_umsg.get(message.id)
+        call = self._by_umsg.get(call_id)
         if call is not None and isinstance(call.direction, SipToSecure):
             self.manager.post(call, Event.RINGING)
-            if message.codec is not None:
-                call.direction.answer = message
+            if event.codec is not None:
+                call.direction.answer = event
                 self.manager.post(call, Event.PROGRESS)
 
-    def tel_talk(self, message: Talk) -> None:
+    def tel_answered(self, call_id: str, event: CallAnswered) -> None:
         """The secure phone accepted."""
-        call = self._by_umsg.get(message.id)
+        call = self._by_umsg.get(call_id)
         if call is not None and isinstance(call.direction, SipToSecure):
-            call.direction.answer = message
+            call.direction.answer = event
             self.manager.post(call, Event.ANSWERED)
 
-    def tel_hangup(self, message: Hangup) -> None:
+    def tel_ended(self, call_id: str, event: CallEnded) -> None:
         """The secure side ended the call, or the call could not reach it."""
-        call = self._by_umsg.get(message.id)
+        call = self._by_umsg.get(call_id)
         if call is None:
             return
         outgoing = isinstance(call.direction, SipToSecure)
-        event = Event.OUT_ENDED if outgoing else Event.IN_ENDED
-        self.manager.post(call, event, Ending(message.reason, message.text or ""))
+        kind = Event.OUT_ENDED if outgoing else Event.IN_ENDED
+        self.manager.post(call, kind, Ending(event.reason, event.text or ""))
 
     # --- calls from the SIP side ----------------------------------------------------------------
 
@@ -177,9 +178,7 @@ class Gateway:
             return
         handle = self.manager.next_handle()
         umsg_id = new_id(self._random_bytes)
-        direction = SipToSecure(
-            handle, parties, self.relay, self.uif, self.sif, invite, umsg_id
-        )
+        direction = SipToSecure(handle, parties, self.relay, self.uif, self.sif, invite, umsg_id)
         if invite.offer is not None:
             direction.media = invite.offer.media
         self._by_umsg[umsg_id] = self._by_sip[invite.call] = self.manager.begin(direction)
@@ -241,7 +240,9 @@ class Gateway:
 
     def _identity_is(self, identity: Identity | None) -> None:
         if identity is None:
-            logger.warning("cig-relay holds no keys: run `cig-cli set-key`; calls get 503 until then")
+            logger.warning(
+                "cig-relay holds no keys: run `cig-cli set-key`; calls get 503 until then"
+            )
         self.uif.set_identity(identity)
 
     async def refresh_relay_status(self) -> None:

@@ -2,7 +2,7 @@
 """What the two directions of a call have in common: the steps that the machine's actions name.
 
 A step that has to wait for the relay is a coroutine and raises `cig_common.errors.CigError`; the
-others act at once. `cig_server.call.secure_to_sip` and `cig_server.call.sip_to_secure` fill them in.
+others act at once. `secure_to_sip` and `sip_to_secure` beside this file fill them in.
 """
 
 from __future__ import annotations

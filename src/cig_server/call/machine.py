@@ -104,6 +104,9 @@ _EARLY: dict[Event, Row] = {
     Event.ANSWERED: (State.CONNECT, (Action.CONNECT,)),
 }
 
+_LATE = [event for event in Event if event is not Event.OPENED]
+"""What may still be under way when a call ends, and then means nothing."""
+
 TABLE: dict[State, dict[Event, Row]] = {
     State.ROUTED: {
         Event.OPENED: (State.TRY, (Action.DIAL,)),
@@ -140,22 +143,7 @@ TABLE: dict[State, dict[Event, Row]] = {
     },
     State.ENDED: {
         Event.OPENED: (State.ENDED, (Action.CLOSE_MEDIA,)),
-        **{
-            event: (State.ENDED, ())
-            for event in (
-                Event.OPEN_FAILED,
-                Event.TRYING,
-                Event.RINGING,
-                Event.PROGRESS,
-                Event.PROGRESS_READY,
-                Event.ANSWERED,
-                Event.CONNECTED,
-                Event.MEDIA_CHANGED,
-                Event.IN_ENDED,
-                Event.OUT_ENDED,
-                Event.ABORT,
-            )
-        },
+        **dict.fromkeys(_LATE, (State.ENDED, ())),
     },
 }
 """``TABLE[state][event]`` is the next state and the actions in order."""

@@ -250,15 +250,11 @@ _ACTIONS: dict[Action, Callable[[CallManager, Call], None]] = {
     Action.END_IN: lambda _, call: call.direction.end_in(_ending(call)),
     Action.END_OUT: lambda _, call: call.direction.end_out(_ending(call)),
     Action.CLOSE_MEDIA: CallManager._close_media,
-    Action.LOG_TRYING: lambda manager, call: manager._reached(
-        call, Shown.TRY, SessionState.TRYING
-    ),
+    Action.LOG_TRYING: lambda manager, call: manager._reached(call, Shown.TRY, SessionState.TRYING),
     Action.LOG_RINGING: lambda manager, call: manager._reached(
         call, Shown.RING, SessionState.RINGING
     ),
-    Action.LOG_TALK: lambda manager, call: manager._reached(
-        call, Shown.ANSWER, SessionState.TALK
-    ),
+    Action.LOG_TALK: lambda manager, call: manager._reached(call, Shown.ANSWER, SessionState.TALK),
     Action.LOG_HANGUP: CallManager._log_hangup,
 }
 """How each action of the machine is carried out."""

@@ -17,7 +17,6 @@ from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction
 from cig_server.call.model import Ending, Parties
 from cig_server.call.reason_header import reason_header
 from cig_server.relay.client import RelayClient
-from cig_server.sif.events import SipMedia
 from cig_server.sif.interface import SipInterface
 from cig_server.uif.interface import UmsgInterface
 from umsg.messages import Bang
@@ -108,9 +107,7 @@ class SecureToSip(Direction):
         if self.media is None:
             raise CodecError("the PBX answered without usable SDP")
         await self.set_sip_media(self.media)
-        await self.relay.request(
-            TelMediaRequest(self.handle, self._codec, self._bang.dtmf), Done
-        )
+        await self.relay.request(TelMediaRequest(self.handle, self._codec, self._bang.dtmf), Done)
         request = AnswerMacRequest(self.handle, message, self._codec, TEL_DTMF)
         self._mac = (await self.relay.request(request, MacReply)).mac
 

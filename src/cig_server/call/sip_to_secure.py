@@ -16,11 +16,12 @@ from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction
 from cig_server.call.model import Ending, Parties
 from cig_server.call.reason_header import reason_header
 from cig_server.relay.client import RelayClient
-from cig_server.sif.events import IncomingInvite, SipMedia
+from cig_server.sif.events import IncomingInvite
 from cig_server.sif.interface import SipInterface
 from cig_server.sif.reasons import sip_status_for
 from cig_server.uif.interface import UmsgInterface
-from umsg.messages import Bang, Growl, Leg, Talk
+from umsg.call_events import CallAnswered, CallGrowled
+from umsg.messages import Bang, Leg
 
 
 class SipToSecure(Direction):
@@ -46,7 +47,7 @@ class SipToSecure(Direction):
         self._id = umsg_id
         self._mikey = b""
         self._answered = False
-        self.answer: Growl | Talk | None = None
+        self.answer: CallGrowled | CallAnswered | None = None
 
     @property
     def caller_if_id(self) -> str:
@@ -105,6 +106,7 @@ class SipToSecure(Direction):
     async def connect(self) -> None:
         """Check the ``talk``'s MAC and connect its media."""
         await self._connect("talk")
+        self._uif.proved(self._id)
 
     async def _connect(self, message: str) -> None:
         answer = self.answer

@@ -30,10 +30,7 @@ IMPOSSIBLE = {
         for event in (Event.OPENED, Event.OPEN_FAILED)
     ),
     # Nothing was connected yet, and nobody has answered whose media could change.
-    *(
-        (State.TRY, event)
-        for event in (Event.PROGRESS_READY, Event.CONNECTED, Event.MEDIA_CHANGED)
-    ),
+    *((State.TRY, event) for event in (Event.PROGRESS_READY, Event.CONNECTED, Event.MEDIA_CHANGED)),
     (State.RING, Event.CONNECTED),
     (State.RING, Event.MEDIA_CHANGED),
     # A call is answered once.
