@@ -78,7 +78,7 @@ def encapsulate(ssv: bytes, *, identifier: bytes, z: bytes) -> bytes:
     Takes the SSV (16 octets), the receiver's identifier and its KMS's public key Z (257). Raises
     `ParameterError` for wrong sizes, an identifier out of range and a Z that is no key.
     """
-    return _known_kms(bytes(z)).encapsulate(ssv, identifier=identifier)
+    return kms_public_key(bytes(z)).encapsulate(ssv, identifier=identifier)
 
 
 def decapsulate(sed: bytes, *, identifier: bytes, rsk: bytes, z: bytes) -> bytes:
@@ -88,7 +88,7 @@ def decapsulate(sed: bytes, *, identifier: bytes, rsk: bytes, z: bytes) -> bytes
     `DecapsulationError`, for every cause the same, when the data are not for this key.
     """
     try:
-        kms = _known_kms(bytes(z))
+        kms = kms_public_key(bytes(z))
         decapsulator = Decapsulator(identifier=identifier, rsk=rsk, kms=kms, prepared=False)
     except ParameterError as error:
         raise DecapsulationError(f"key material refused: {error}") from None
@@ -101,7 +101,7 @@ def validate(*, identifier: bytes, rsk: bytes, z: bytes) -> None:
     Checks that RSK and Z (257 octets each) are points of order q and <[b]P + Z, RSK> == g.
     """
     try:
-        kms = _known_kms(bytes(z))
+        kms = kms_public_key(bytes(z))
         Decapsulator(identifier=identifier, rsk=rsk, kms=kms, prepared=False).validate()
     except ParameterError as error:
         raise KeyValidationError(f"SAKKE key material refused: {error}") from None
@@ -273,5 +273,9 @@ def _generator_powers() -> FixedPower:
 
 
 @lru_cache(maxsize=8)
-def _known_kms(z: bytes) -> KmsPublicKey:
+def kms_public_key(z: bytes) -> KmsPublicKey:
+    """Give the prepared form of Z (257 octets); the last eight are remembered.
+
+    Raises `ParameterError` unless Z is a point of order q.
+    """
     return KmsPublicKey(z)

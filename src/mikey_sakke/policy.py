@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SRTP policy of an SP payload (RFC 3830 §6.10.1, RFC 7714 §14): meaning and acceptance."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+from mikey_sakke.errors import ErrorNumber, PolicyError
+from mikey_sakke.payloads import SecurityPolicy
+
+AES_CM = 1
+AES_GCM = 6
+HMAC_SHA1 = 1
+PROTOCOL_SRTP = 0
+
+_MIN_TAG_LENGTH = 10
+_AEAD_TAG_LENGTH = 16
+_MAX_VALUE_LENGTH = 4
+
+_TYPES = {
+    0: "encryption",
+    1: "key_length",
+    2: "authentication",
+    3: "authentication_key_length",
+    4: "salt_length",
+    5: "prf",
+    6: "key_derivation_rate",
+    7: "srtp_encrypted",
+    8: "srtcp_encrypted",
+    9: "fec_order",
+    10: "srtp_authenticated",
+    11: "tag_length",
+    12: "prefix_length",
+    18: "srtp_tag_length",
+    19: "srtcp_tag_length",
+    20: "aead_tag_length",
+}
+_OPTIONAL = frozenset({9, 12, 18, 19, 20})
+"""Written only where they differ from the default, since old receivers do not know them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpPolicy:
+    """SRTP parameters as numbers; the defaults are those of SRTP: AES_CM_128_HMAC_SHA1_80.
+
+    Lengths are in octets. -1 stands for a tag length that is not stated.
+    """
+
+    encryption: int = AES_CM
+    key_length: int = 16
+    authentication: int = HMAC_SHA1
+    authentication_key_length: int = 20
+    salt_length: int = 14
+    prf: int = 0
+    key_derivation_rate: int = 0
+    srtp_encrypted: int = 1
+    srtcp_encrypted: int = 1
+    fec_order: int = 0
+    srtp_authenticated: int = 1
+    tag_length: int = _MIN_TAG_LENGTH
+    prefix_length: int = 0
+    srtp_tag_length: int = -1
+    srtcp_tag_length: int = -1
+    aead_tag_length: int = -1
+
+    @classmethod
+    def from_payload(cls, payload: SecurityPolicy) -> Self:
+        """Read an SP payload; a type not stated has its default.
+
+        Raises `PolicyError` for another protocol than SRTP (number 9), and for a parameter
+        that is unknown, comes twice or is no number of 1 to 4 octets (number 10).
+        """
+        if payload.protocol != PROTOCOL_SRTP:
+            error = PolicyError(f"policy of protocol {payload.protocol}: only SRTP is supported")
+            error.error_number = ErrorNumber.INVALID_SP
+            raise error
+        values: dict[str, int] = {}
+        for number, value in payload.parameters:
+            name = _TYPES.get(number)
+            if name is None or name in values or not 1 <= len(value) <= _MAX_VALUE_LENGTH:
+                raise PolicyError(f"policy parameter {number} is unknown, repeated or misshapen")
+            values[name] = int.from_bytes(value, "big")
+        if values.get("encryption") == AES_GCM:
+            # AEAD has no separate authentication, and a salt of 96 bits (RFC 7714 §12).
+            values = {
+                "authentication": 0,
+                "authentication_key_length": 0,
+                "salt_length": 12,
+            } | values
+        return cls(**values)
+
+    def to_payload(self, policy_no: int) -> SecurityPolicy:
+        """Give the policy as an SP payload with this policy number."""
+        defaults = {field.name: field.default for field in fields(self)}
+        parameters = []
+        for number, name in _TYPES.items():
+            value = int(getattr(self, name))
+            if number in _OPTIONAL and value == defaults[name]:
+                continue
+            parameters.append(
+                (number, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))
+            )
+        return SecurityPolicy(policy_no, tuple(parameters))
+
+    def check_acceptable(self) -> None:
+        """Raise `PolicyError` (number 10) unless the policy protects as it must.
+
+        Refused: no or unknown encryption, SRTP or SRTCP in clear, an authentication tag below
+        80 bits without AEAD, and what this library derives no keys for.
+        """
+        tags = (self.tag_length, self.srtp_tag_length, self.srtcp_tag_length)
+        authenticated = {
+            AES_CM: self.authentication == HMAC_SHA1
+            and self.authentication_key_length == 20
+            and self.salt_length == 14
+            and all(tag >= _MIN_TAG_LENGTH for tag in tags if tag != -1),
+            AES_GCM: self.salt_length == 12 and self.aead_tag_length in (-1, _AEAD_TAG_LENGTH),
+        }.get(self.encryption, False)
+        plain_features = (
+            self.prf,
+            self.key_derivation_rate,
+            self.fec_order,
+            self.prefix_length,
+        )
+        if not (
+            authenticated
+            and self.key_length in (16, 32)
+            and self.srtp_encrypted == 1
+            and self.srtcp_encrypted == 1
+            and self.srtp_authenticated == 1
+            and not any(plain_features)
+        ):
+            raise PolicyError(
+                "SRTP policy refused: it must be AES-CM with HMAC-SHA-1-80 or AES-GCM, "
+                "with SRTP and SRTCP encrypted and authenticated"
+            )
+
+
+DEFAULT_POLICY = SrtpPolicy()
+"""AES_CM_128_HMAC_SHA1_80."""

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Profiles: what an application demands of an I_MESSAGE beyond RFC 6509."""
+
+from dataclasses import dataclass
+
+from mikey_sakke.errors import ErrorNumber, MalformedError, PolicyError, UnsupportedError
+from mikey_sakke.header import EmptyMap, Header, MapType, SrtpIdMap
+from mikey_sakke.message import IMessage
+from mikey_sakke.payloads import SIGNATURE_TYPE_ECCSI, IdRole, IdType
+from mikey_sakke.policy import DEFAULT_POLICY, SrtpPolicy
+from mikey_sakke.prf import PrfFunction
+
+EXTENSION_VENDOR = 0
+"""General Extension type 0: data of a vendor's own (RFC 3830 §6.15)."""
+DIGEST_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CryptoSession:
+    """One stream of a message: CS ID, SSRC (0 where it is not told) and policy number."""
+
+    cs_id: int
+    ssrc: int
+    policy_no: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Demands on an I_MESSAGE.
+
+    `prf_functions`: the allowed PRF functions. `map_types`: the allowed CS ID maps. `sessions`:
+    the exact number of crypto sessions, or None for any. `extension_magic`: the first octets of
+    a vendor extension that must be there exactly once, 32 octets of digest after them, or
+    None for no such demand. `default_policy_only`: no SRTP policy but the default one.
+    """
+
+    prf_functions: frozenset[int]
+    map_types: frozenset[int]
+    sessions: int | None
+    extension_magic: bytes | None
+    default_policy_only: bool
+
+    def check(self, message: IMessage) -> None:
+        """Raise `MalformedError`, `UnsupportedError` or `PolicyError` where a demand fails."""
+        header = message.header
+        if header.prf_func not in self.prf_functions:
+            raise UnsupportedError(
+                f"PRF function {header.prf_func} is not allowed here",
+                error_number=ErrorNumber.INVALID_PRF,
+            )
+        if header.cs_map.map_type not in self.map_types:
+            raise UnsupportedError(
+                f"CS ID map type {int(header.cs_map.map_type)} is not allowed here",
+                error_number=ErrorNumber.UNSPECIFIED,
+            )
+        if self.sessions is not None and header.cs_map.count != self.sessions:
+            raise MalformedError(
+                f"{header.cs_map.count} crypto sessions instead of {self.sessions}"
+            )
+        if message.sign.signature_type != SIGNATURE_TYPE_ECCSI:
+            raise UnsupportedError("the message is not signed by ECCSI")
+        for role in (IdRole.INITIATOR, IdRole.RESPONDER):
+            idr = message.identity(role)
+            if idr is None or idr.id_type is not IdType.URI:
+                raise MalformedError(f"the message names no {role.name} by a URI")
+        self.binding(message)
+
+    def binding(self, message: IMessage) -> bytes | None:
+        """Give the 32-octet digest of the vendor extension, or None where none is demanded."""
+        if self.extension_magic is None:
+            return None
+        found = [
+            extension.data
+            for extension in message.extensions
+            if extension.extension_type == EXTENSION_VENDOR
+            and extension.data.startswith(self.extension_magic)
+        ]
+        if len(found) != 1 or len(found[0]) != len(self.extension_magic) + DIGEST_LENGTH:
+            raise MalformedError("the message lacks its one extension that binds it to the call")
+        return found[0][len(self.extension_magic) :]
+
+    def policy(self, message: IMessage) -> SrtpPolicy:
+        """Give the SRTP policy that all crypto sessions name; raises `PolicyError` if too weak."""
+        wanted = {session.policy_no for session in crypto_sessions(message.header)}
+        if len(wanted) != 1:
+            raise UnsupportedError("crypto sessions with different policies are not supported")
+        number = wanted.pop()
+        payloads = [sp for sp in message.policies if number is None or sp.policy_no == number]
+        if not payloads and number is None:
+            return DEFAULT_POLICY
+        if len(payloads) != 1:
+            raise PolicyError("the message does not state the policy that its sessions name")
+        policy = SrtpPolicy.from_payload(payloads[0])
+        policy.check_acceptable()
+        if self.default_policy_only and policy != DEFAULT_POLICY:
+            raise PolicyError("SRTP policy refused: only AES_CM_128_HMAC_SHA1_80 is taken here")
+        return policy
+
+
+def crypto_sessions(header: Header) -> tuple[CryptoSession, ...]:
+    """Give the crypto sessions that a header states.
+
+    An empty map states none; then 1 is the initiator's stream and 2 the responder's, by
+    agreement.
+    """
+    cs_map = header.cs_map
+    if isinstance(cs_map, EmptyMap):
+        return (CryptoSession(1, 0, None), CryptoSession(2, 0, None))
+    if isinstance(cs_map, SrtpIdMap):
+        return tuple(
+            CryptoSession(index, session.ssrc, session.policy_no)
+            for index, session in enumerate(cs_map.sessions, start=1)
+        )
+    return tuple(
+        CryptoSession(
+            session.cs_id,
+            int.from_bytes(session.session_data[:4], "big"),
+            session.policies[0] if session.policies else None,
+        )
+        for session in cs_map.sessions
+    )
+
+
+UMSG = Profile(
+    prf_functions=frozenset({PrfFunction.HMAC_SHA_256}),
+    map_types=frozenset({MapType.SRTP_ID}),
+    sessions=2,
+    extension_magic=b"UMSG/1",
+    default_policy_only=True,
+)
+"""The profile of UMSG/1: the message is bound to its call by an extension."""
+
+RFC6509 = Profile(
+    prf_functions=frozenset(PrfFunction),
+    map_types=frozenset(MapType),
+    sessions=None,
+    extension_magic=None,
+    default_policy_only=False,
+)
+"""What RFC 6509 itself demands, with tel URIs in IDRi and IDRr."""
