@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from cig_common.control.messages import Direction, LegStatistics
 from cig_common.errors import LocalError
-
-if TYPE_CHECKING:
-    from mikey_sakke.srtp import SrtpKeys
+from mikey_sakke.srtp import SrtpKeys
 
 GATEWAY_DTMF = 101
 """The RFC 4733 payload type that the gateway announces to the tel side."""
