@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The set-up's parts that can go wrong without a network: reports, sources, keys, lock."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from cig_setup import sources, wheel
+from cig_setup.console import Console, SetupError
+from cig_setup.environment import Environment, _block
+
+PROJECT = Path(__file__).resolve().parents[3]
+RECIPE = PROJECT / "tools/pjsua2"
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Console:
+    return Console(tmp_path / "log")
+
+
+def tarball(path: Path, version: str, folder: str = "pjproject") -> Path:
+    """Make a source tarball that is as much of pjproject as the set-up looks at."""
+    major, minor = version.split(".")
+    text = f"export PJ_VERSION_MAJOR  := {major}\nexport PJ_VERSION_MINOR  := {minor}\n"
+    text += "export PJ_VERSION_REV    :=\n"
+    with tarfile.open(path, "w:xz") as archive:
+        member = tarfile.TarInfo(f"{folder}/version.mak")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text.encode()))
+    return path
+
+
+class TestConsole:
+    def test_failure_shows_what_failed_and_the_end_of_the_log(
+        self, console: Console, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        program = "import sys; print('\\n'.join(map(str, range(40)))); sys.exit('it broke')"
+        with pytest.raises(SetupError) as caught:
+            console.run("breaking", [sys.executable, "-c", program])
+        text = str(caught.value)
+        assert "this step failed: breaking" in text
+        assert "exit status 1" in text
+        assert text.count("\n  | ") == 15
+        assert "  | it broke" in text or "  | 39" in text
+        log = Path(text.rpartition("the whole log: ")[2])
+        assert "it broke" in log.read_text()
+        written = capfd.readouterr()
+        assert written.out == ""
+        assert written.err == "set-up: breaking\n"
+
+    def test_a_missing_program_is_told_like_any_failure(self, console: Console) -> None:
+        with pytest.raises(SetupError, match="no-such-program") as caught:
+            console.run("looking", ["no-such-program"])
+        assert "exit status 127" in str(caught.value)
+
+    def test_only_the_last_logs_are_kept(self, tmp_path: Path) -> None:
+        for number in range(14):
+            (tmp_path / f"setup-2026010{number // 10}-{number % 10:06}-1.log").touch()
+        Console(tmp_path).run("working", [sys.executable, "-c", ""])
+        assert len(list(tmp_path.glob("*.log"))) == 10
+
+    def test_termination_ends_the_command_and_its_children(self, tmp_path: Path) -> None:
+        child = f"import pathlib, os, time; pathlib.Path({str(tmp_path / 'pid')!r}).write_text("
+        child += "str(os.getpid())); time.sleep(60)"
+        program = (
+            "import signal, sys; from pathlib import Path\n"
+            "from cig_setup.console import Console\n"
+            "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+            f"command = ['sh', '-c', 'exec \"$@\"', 'sh', {sys.executable!r}, '-c', {child!r}]\n"
+            f"Console(Path({str(tmp_path)!r})).run('sleeping', command)\n"
+        )
+        env = {**os.environ, "PYTHONPATH": str(PROJECT / "tools")}
+        setup = subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.PIPE)
+        pid = _when(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        setup.send_signal(signal.SIGTERM)
+        setup.communicate(timeout=20)
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+
+def _when(condition):
+    """Wait until a condition holds; return what it gave."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError("waited in vain")
+
+
+class TestSource:
+    def test_a_given_source_is_taken_and_an_unknown_one_warned_of(
+        self, console: Console, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        given = tarball(tmp_path / "pj.tar.xz", "2.16")
+        source = sources.get(console, tmp_path / "cache", RECIPE / "known-sources", given)
+        assert (source.path, source.version) == (given, "2.16")
+        assert f"warning: pjproject 2.16 from the given file {given}" in capfd.readouterr().err
+
+    def test_a_known_source_passes_in_silence(
+        self, console: Console, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        given = tarball(tmp_path / "pj.tar.xz", "2.17")
+        known = tmp_path / "known"
+        known.write_text(f"# comment\n{sources._examine(given, '').sha256} 2.17 here\n")
+        sources.get(console, tmp_path / "cache", known, given)
+        assert capfd.readouterr().err == ""
+
+    def test_the_cached_source_needs_no_network(self, console: Console, tmp_path: Path) -> None:
+        kept = tmp_path / "cache/0123"
+        kept.mkdir(parents=True)
+        path = tarball(kept / "pj.tar.xz", "2.17")
+        assert sources.get(console, tmp_path / "cache", RECIPE / "known-sources", None).path == path
+
+    def test_an_old_source_is_refused(self, console: Console, tmp_path: Path) -> None:
+        given = tarball(tmp_path / "pj.tar.xz", "2.14")
+        with pytest.raises(SetupError, match=r"is pjproject 2\.14, but 2\.15 or later is needed"):
+            sources.get(console, tmp_path, RECIPE / "known-sources", given)
+
+    def test_something_else_is_refused(self, console: Console, tmp_path: Path) -> None:
+        given = tarball(tmp_path / "pj.tar.xz", "2.17", folder="a/b")
+        with pytest.raises(SetupError, match="is not pjproject"):
+            sources.get(console, tmp_path, RECIPE / "known-sources", given)
+        given.write_bytes(b"no archive")
+        with pytest.raises(SetupError, match="cannot be read"):
+            sources.get(console, tmp_path, RECIPE / "known-sources", given)
+
+
+class TestWheelKey:
+    def test_every_ingredient_changes_it(self, tmp_path: Path) -> None:
+        recipe = tmp_path / "recipe"
+        recipe.mkdir()
+        (recipe / "config_site.h").write_text("#define A 1\n")
+        given = tarball(tmp_path / "pj.tar.xz", "2.17")
+        keys = {wheel._key(recipe, "cpython-311", None), wheel._key(recipe, "cpython-312", None)}
+        keys.add(wheel._key(recipe, "cpython-311", given))
+        (recipe / "config_site.h").write_text("#define A 2\n")
+        keys.add(wheel._key(recipe, "cpython-311", None))
+        assert len(keys) == 4
+
+    def test_compiled_python_does_not(self, tmp_path: Path) -> None:
+        before = wheel._key(tmp_path, "cpython-311", None)
+        (tmp_path / "__pycache__").mkdir()
+        (tmp_path / "__pycache__/setup.cpython-311.pyc").write_bytes(b"x")
+        assert wheel._key(tmp_path, "cpython-311", None) == before
+
+    def test_a_missing_tarball_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(SetupError, match="CIG_PJPROJECT_TARBALL="):
+            wheel._key(tmp_path, "cpython-311", tmp_path / "none")
+
+
+class TestEnvironment:
+    def test_a_folder_of_something_else_is_left_alone(
+        self, console: Console, tmp_path: Path
+    ) -> None:
+        (tmp_path / "venv").mkdir()
+        (tmp_path / "venv/letter.txt").write_text("dear")
+        with pytest.raises(SetupError, match="is no virtual environment"):
+            Environment(console, tmp_path / "venv", PROJECT).ensure()
+        assert (tmp_path / "venv/letter.txt").read_text() == "dear"
+
+    def test_one_package_is_cut_out_of_the_lock(self) -> None:
+        lock = (
+            "# comment\na==1 ; sys_platform == 'linux' \\\n    --hash=sha256:aa\n    # via cig\n"
+            "setuptools==84.0 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+            "setuptools-scm==1 \\\n    --hash=sha256:dd\n"
+        )
+        expected = "setuptools==84.0 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+        assert _block(lock, "setuptools") == expected
+        with pytest.raises(SetupError, match="make lock"):
+            _block(lock, "scm")
+
+    def test_the_real_lock_names_no_registry_and_no_place(self) -> None:
+        lock = (PROJECT / "requirements.lock").read_text()
+        assert _block(lock, "setuptools")
+        assert "://" not in lock
+        assert "\npjsua2" not in lock
+        assert str(PROJECT) not in lock
+
+
+class TestGuard:
+    HEAD = (
+        "pj_status_t pjsua_aud_channel_update(pjsua_call_media *call_med,\n"
+        "                                     const pjmedia_sdp_session *remote_sdp)\n"
+        "{\n"
+        "    pj_status_t status = PJ_SUCCESS;\n\n"
+        "    PJ_UNUSED_ARG(remote_sdp);\n"
+    )
+
+    def run(self, tree: Path, text: str) -> tuple[int, str]:
+        path = tree / "pjsip/src/pjsua-lib/pjsua_aud.c"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        command = [sys.executable, RECIPE / "no_stream.py", tree]
+        status = subprocess.run(command, capture_output=True, check=False).returncode
+        return status, path.read_text()
+
+    def test_it_goes_in_after_the_declarations(self, tmp_path: Path) -> None:
+        status, text = self.run(tmp_path, f"int a;\n{self.HEAD}\n    work();\n}}\n")
+        assert status == 0
+        assert text.startswith(f"int a;\n{self.HEAD}\n#if defined(CIG_NO_STREAM)")
+        assert text.endswith("    return status;\n#endif\n\n    work();\n}\n")
+
+    @pytest.mark.parametrize("times", [0, 2])
+    def test_the_build_stops_unless_its_place_is_there_once(
+        self, tmp_path: Path, times: int
+    ) -> None:
+        text = f"{self.HEAD}    work();\n}}\n" * times
+        assert self.run(tmp_path, text) == (1, text)
+
+
+def test_an_unknown_python_is_refused_in_words() -> None:
+    program = (
+        "import runpy, sys; sys.version_info = (3, 10, 4);"
+        f"runpy.run_path({str(PROJECT / 'tools/setup.py')!r}, run_name='__main__')"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert "Python 3.11 to 3.13 is needed" in answer.stderr
+    assert "3.10.4" in answer.stderr
