@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From readings to the immutable Configuration, with every mistake of the file told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict, TypeVar
+
+from cig_common.config.braces import rejoin
+from cig_common.config.errors import ConfigError
+from cig_common.config.lint import lint
+from cig_common.config.model import (
+    DEFAULT_PORT_RANGE,
+    DEFAULT_SIP_PORT,
+    AddressOverride,
+    Configuration,
+    Entry,
+    Mailbox,
+    MailboxKind,
+    MapUse,
+    PortRange,
+    Position,
+    Rule,
+    SipInterface,
+    TelInterface,
+    TranslateMap,
+    UriMap,
+)
+from cig_common.config.patterns import Kind, Pattern, PatternError, compile_pattern
+from cig_common.config.reader import Notes, Reader, Reading, address, port, slip
+from cig_common.config.statements import Context
+from cig_common.config.syntax import Word, parse
+
+_Named = TypeVar("_Named", UriMap, TranslateMap)
+
+
+class _Common(TypedDict):
+    """The fields that both interfaces have."""
+
+    extension_maps: tuple[MapUse, ...]
+    source_maps: tuple[MapUse, ...]
+    rtp_port_range: PortRange
+    rtp_remote_addr_overrides: tuple[AddressOverride, ...]
+    position: Position
+
+
+def compile_text(text: str, filename: str) -> Configuration:
+    """Compile the text of a configuration file. Raises ConfigError, and nothing else."""
+    notes = Notes(filename, text)
+    config = _Compiler(notes).file(text)
+    if notes.problems:
+        raise ConfigError(notes.problems, notes.warnings)
+    return config
+
+
+class _Compiler:
+    """Compiles one file."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._reader = Reader(notes)
+        self._maps: dict[str, UriMap] = {}
+        self._translate_maps: dict[str, TranslateMap] = {}
+
+    def file(self, text: str) -> Configuration:
+        last = text.rstrip()
+        line = last.count("\n") + 1
+        end = Word("", line, len(last) - (last.rfind("\n") + 1) + 1)
+        items = rejoin(parse(text), self._notes, end)
+        readings = list(self._reader.read(items, Context.FILE))
+        # Maps first: the manual has them on top, but nothing says that they must be.
+        for reading in readings:
+            if reading.spec.opens is Context.MAP:
+                self._keep(self._maps, self._map(reading), reading)
+            elif reading.spec.opens is Context.TRANSLATE_MAP:
+                self._keep(self._translate_maps, self._translate_map(reading), reading)
+        tel, sip = TelInterface(), SipInterface()
+        mailboxes: list[Mailbox] = []
+        for reading in readings:
+            if reading.spec.opens is Context.MAILBOXES:
+                mailboxes += self._mailboxes(reading)
+            elif reading.spec.opens is Context.INTERFACES:
+                for block in self._reader.read(reading.items, Context.INTERFACES):
+                    if block.spec.opens is Context.TEL:
+                        tel = self._tel(block)
+                    else:
+                        sip = self._sip(block)
+        config = Configuration(
+            self._notes.filename,
+            tuple(self._maps.values()),
+            tuple(self._translate_maps.values()),
+            tel,
+            sip,
+            tuple(mailboxes),
+        )
+        has_interfaces = any(reading.spec.opens is Context.INTERFACES for reading in readings)
+        lint(config, self._notes, has_interfaces=has_interfaces)
+        warnings = sorted(self._notes.warnings, key=lambda warning: (warning.line, warning.column))
+        return Configuration(
+            config.filename,
+            config.maps,
+            config.translate_maps,
+            config.tel,
+            config.sip,
+            config.mailboxes,
+            tuple(warnings),
+        )
+
+    def _keep(self, maps: dict[str, _Named], made: _Named, reading: Reading) -> None:
+        first = maps.setdefault(made.name, made)
+        if first is not made:
+            message = f"{reading.spec.keyword} `{made.name}` is defined a second time"
+            hint = f"the first is in line {first.position.line}"
+            self._notes.error(reading.arguments[0], message, hint)
+
+    def _map(self, reading: Reading) -> UriMap:
+        entries = []
+        for entry in self._reader.read(reading.items, Context.MAP):
+            sip = self._pattern(entry.sides["sip"], Kind.SIP)
+            tel = self._pattern(entry.sides["tel"], Kind.TEL)
+            if sip is not None and tel is not None:
+                entries.append(Entry(entry.arguments[0].text, sip, tel, entry.position))
+        return UriMap(reading.arguments[0].text, tuple(entries), reading.position)
+
+    def _translate_map(self, reading: Reading) -> TranslateMap:
+        rules = []
+        for rule in self._reader.read(reading.items, Context.TRANSLATE_MAP):
+            match = self._pattern(rule.sides["match"], Kind.TEXT)
+            translation = self._pattern(rule.sides["translation"], Kind.TEXT)
+            if match is not None and translation is not None:
+                rules.append(Rule(match, translation, rule.position))
+        return TranslateMap(reading.arguments[0].text, tuple(rules), reading.position)
+
+    def _pattern(self, word: Word, kind: Kind) -> Pattern | None:
+        try:
+            return compile_pattern(word.text, kind, word.line, word.column)
+        except PatternError as error:
+            place = Position(word.line, word.column + error.offset)
+            self._notes.error(place, error.message, error.hint)
+            return None
+
+    def _tel(self, block: Reading) -> TelInterface:
+        readings = list(self._reader.read(block.items, Context.TEL))
+        return TelInterface(**self._common(block, readings))
+
+    def _sip(self, block: Reading) -> SipInterface:
+        readings = list(self._reader.read(block.items, Context.SIP))
+        by_keyword = {reading.spec.keyword: reading for reading in readings}
+        bind, number = by_keyword.get("bind"), by_keyword.get("port")
+        messaging = by_keyword.get("messaging")
+        return SipInterface(
+            **self._common(block, readings),
+            bind=None if bind is None else address(bind.arguments[0]),
+            port=(number and port(number.arguments[0])) or DEFAULT_SIP_PORT,
+            messaging=messaging is not None and messaging.arguments[0].text == "true",
+        )
+
+    def _common(self, block: Reading, readings: Sequence[Reading]) -> _Common:
+        uses: dict[str, list[MapUse]] = {"extension map": [], "source map": []}
+        ports = DEFAULT_PORT_RANGE
+        overrides: list[AddressOverride] = []
+        for reading in readings:
+            match reading.spec.keyword:
+                case "extension map" | "source map" as keyword:
+                    found = self._named(self._maps, reading.arguments[0], "map")
+                    if found is not None:
+                        uses[keyword].append(MapUse(found, reading.position))
+                case "rtp_port_range":
+                    ports = self._port_range(reading)
+                case "rtp_remote_addr_override":
+                    old, new = (address(word) for word in reading.arguments)
+                    if old is not None and new is not None:
+                        overrides.append(AddressOverride(old, new, reading.position))
+        return {
+            "extension_maps": tuple(uses["extension map"]),
+            "source_maps": tuple(uses["source map"]),
+            "rtp_port_range": ports,
+            "rtp_remote_addr_overrides": tuple(overrides),
+            "position": block.position,
+        }
+
+    def _port_range(self, reading: Reading) -> PortRange:
+        low_word, high_word = reading.arguments
+        low, high = port(low_word) or 0, port(high_word) or 0
+        if low > high:
+            hint = "write the lower port first"
+            self._notes.error(low_word, f"port {low} is above port {high}", hint)
+        elif low % 2:
+            hint = f"write {low + 1}: RTP takes an even port and RTCP the next one (RFC 3550)"
+            self._notes.error(low_word, f"the range begins at the odd port {low}", hint)
+        elif low == high:
+            hint = "a call needs two ports, one for RTP and one for RTCP"
+            self._notes.error(high_word, "the range holds one port only", hint)
+        return PortRange(low, high, reading.position)
+
+    def _named(self, maps: dict[str, _Named], word: Word, what: str) -> _Named | None:
+        found = maps.get(word.text)
+        if found is None:
+            hint = slip(word.text, list(maps))
+            self._notes.error(word, f"{what} `{word.text}` is not defined", hint)
+        return found
+
+    def _mailboxes(self, reading: Reading) -> list[Mailbox]:
+        made = []
+        for block in self._reader.read(reading.items, Context.MAILBOXES):
+            mailbox = self._mailbox(block)
+            if mailbox is not None:
+                made.append(mailbox)
+        return made
+
+    def _mailbox(self, block: Reading) -> Mailbox | None:
+        context = block.spec.opens or Context.READ
+        given = {
+            reading.spec.keywords[0]: reading.arguments[0]
+            for reading in self._reader.read(block.items, context)
+        }
+        known = {
+            key: self._named(self._translate_maps, given[key], "translate_map")
+            for key in ("map_from", "map_to")
+            if key in given
+        }
+        for key in ("path", "map_from", "map_to"):
+            if key not in given:
+                hint = "a mailbox needs `path`, `map_from` and `map_to`"
+                message = f"this `{context.value}` block has no valid `{key}`"
+                self._notes.error(block.position, message, hint)
+                return None
+        map_from, map_to = known["map_from"], known["map_to"]
+        if map_from is None or map_to is None:
+            return None
+        kind, path = MailboxKind(context.value), given["path"]
+        if not path.text.startswith("/") or not path.text.isprintable():
+            hint = 'such as "/var/spool/cig/in"'
+            self._notes.error(path, "a mailbox path must be absolute", hint)
+        return Mailbox(kind, path.text, map_from, map_to, block.position)

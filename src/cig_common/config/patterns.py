@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Patterns: literal text with `{name}` parameters, matched in linear time.
+
+Each parameter takes the shortest run that lets the rest match, from the left. With literal text
+between the parameters this needs no backtracking: the first literal is fixed at the start, the
+last one at the end, and each one between them is taken where it first occurs after the one
+before. Taking an earlier place never leaves less room for the rest.
+
+A URI's scheme and host compare without regard to case, its user part with (RFC 3261 section
+19.1.4), so a text is looked at as two regions: exact up to `Subject.host_start`, ASCII
+lower case from there on (and in the scheme).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from string import ascii_lowercase, ascii_uppercase
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_TEL_SEPARATORS = str.maketrans("", "", "-.()")
+
+
+class Kind(Enum):
+    """What a pattern describes, which says how it compares."""
+
+    SIP = "sip"
+    TEL = "tel"
+    TEXT = "text"
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be. `offset` counts characters from the pattern's start."""
+
+    def __init__(self, message: str, offset: int, hint: str | None = None) -> None:
+        self.message = message
+        self.offset = offset
+        self.hint = hint
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A text made ready to be matched: captures come from `text`, comparing runs on `folded`.
+
+    Both have the same length. From `host_start` on `folded` is in lower case.
+    """
+
+    text: str
+    folded: str
+    host_start: int
+
+
+def subject(text: str, kind: Kind) -> Subject:
+    """Prepare `text` (for TEL: already canonical, see `canonical_tel`) for matching."""
+    scheme = _SCHEME.match(text) if kind is not Kind.TEXT else None
+    start = scheme.end() if scheme else 0
+    host_start = len(text)
+    if kind is Kind.SIP:
+        # A SIP URI without `@` has no user part: all of it is host (RFC 3261 section 19.1.1).
+        host_start = text.find("@") + 1 or start
+    folded = text[:start].translate(_LOWER) + text[start:host_start]
+    return Subject(text, folded + text[host_start:].translate(_LOWER), host_start)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """`literals[0] {names[0]} literals[1] … {names[n-1]} literals[n]`, and where it stands.
+
+    `line` and `column` (from 1) are the place of the pattern's first character.
+    """
+
+    text: str
+    kind: Kind
+    literals: tuple[str, ...]
+    names: tuple[str, ...]
+    line: int = 1
+    column: int = 1
+
+    def match(self, subject: Subject) -> dict[str, str] | None:
+        """Return what each parameter caught, or None. Linear in the subject's length."""
+        first, last = self.literals[0], self.literals[-1]
+        length = len(subject.text)
+        if not self.names:
+            return {} if length == len(first) and _stands_at(subject, first, 0) else None
+        stop = length - len(last)
+        if len(first) > stop or not _stands_at(subject, first, 0):
+            return None
+        if not _stands_at(subject, last, stop):
+            return None
+        position = len(first)
+        caught: dict[str, str] = {}
+        for name, literal in zip(self.names, self.literals[1:-1], strict=False):
+            found = _find(subject, literal, position, stop)
+            if found < 0:
+                return None
+            caught[name] = subject.text[position:found]
+            position = found + len(literal)
+        caught[self.names[-1]] = subject.text[position:stop]
+        return caught
+
+    def substitute(self, values: Mapping[str, str]) -> str:
+        """Return the pattern's text with `values` in place; a name without a value is empty."""
+        parts = [self.literals[0]]
+        for name, literal in zip(self.names, self.literals[1:], strict=True):
+            parts += (values.get(name, ""), literal)
+        return "".join(parts)
+
+
+def compile_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pattern:
+    """Take a pattern apart. Raises PatternError with the offset of what is wrong in it."""
+    for offset, char in enumerate(text):
+        if not char.isprintable() or (char.isspace() and kind is not Kind.TEXT):
+            raise PatternError("a space or control character in a pattern", offset)
+    literals, names = _split(text)
+    if kind is Kind.TEL:
+        literals = _canonical_tel_literals(literals)
+    if kind is not Kind.TEXT and (scheme := _SCHEME.match(literals[0])):
+        literals[0] = scheme[0].translate(_LOWER) + literals[0][scheme.end() :]
+    return Pattern(text, kind, tuple(literals), tuple(names), line, column)
+
+
+def canonical_tel(text: str) -> str:
+    """Return a tel URI without visual separators, with `;` for the `w` that ends the number.
+
+    RFC 3966 section 5.1.1 for the separators; the manual, Overview, for `w`. What stands after
+    the first `;` stays as it is. A text that is no tel URI is returned unchanged.
+    """
+    scheme = _SCHEME.match(text)
+    if scheme is None or scheme[0].translate(_LOWER) != "tel:":
+        return text
+    rest = text[scheme.end() :]
+    cut = min((at for at in (rest.find(";"), rest.find("w")) if at >= 0), default=len(rest))
+    number, tail = rest[:cut].translate(_TEL_SEPARATORS), rest[cut:]
+    return "tel:" + number + (";" + tail[1:] if tail else "")
+
+
+def _split(text: str) -> tuple[list[str], list[str]]:
+    literals: list[str] = []
+    names: dict[str, int] = {}
+    position = 0
+    while True:
+        opening, closing = text.find("{", position), text.find("}", position)
+        if opening < 0 or 0 <= closing < opening:
+            if closing >= 0:
+                raise PatternError("`}` without a `{` before it", closing)
+            return [*literals, text[position:]], list(names)
+        literals.append(text[position:opening])
+        if closing < 0:
+            raise PatternError("`{` without its `}`", opening, "write a parameter as {name}")
+        name = text[opening + 1 : closing]
+        if not NAME.fullmatch(name):
+            hint = "a name is a letter, then letters, digits, `_`, `-` or `.`"
+            raise PatternError(f"`{{{name}}}` is not a parameter", opening, hint)
+        if name in names:
+            hint = "give the second one another name"
+            raise PatternError(f"parameter `{name}` stands twice on one side", opening, hint)
+        names[name] = opening
+        position = closing + 1
+
+
+def _canonical_tel_literals(literals: list[str]) -> list[str]:
+    """Bring the literals into the form that `canonical_tel` gives the texts they meet."""
+    done: list[str] = []
+    for index, literal in enumerate(literals):
+        head = ""
+        if index == 0 and (scheme := _SCHEME.match(literal)):
+            if scheme[0].translate(_LOWER) != "tel:":
+                return literals
+            head, literal = scheme[0], literal[scheme.end() :]
+        cut = min((at for at in (literal.find(";"), literal.find("w")) if at >= 0), default=-1)
+        if cut >= 0:
+            number = literal[:cut].translate(_TEL_SEPARATORS)
+            return [*done, f"{head}{number};{literal[cut + 1 :]}", *literals[index + 1 :]]
+        done.append(head + literal.translate(_TEL_SEPARATORS))
+    return done
+
+
+def _stands_at(subject: Subject, literal: str, position: int) -> bool:
+    """Compare `literal` with the text at `position`, exactly or folded as the region asks."""
+    cut = max(0, subject.host_start - position)
+    wanted = literal[:cut] + literal[cut:].translate(_LOWER)
+    return subject.folded.startswith(wanted, position)
+
+
+def _find(subject: Subject, literal: str, start: int, stop: int) -> int:
+    """Return the first place in [start, stop) where `literal` stands whole, or -1.
+
+    Three kinds of places, in the order in which they come: before the host, across its
+    beginning (only where the literal has the character that begins it), in the host.
+    """
+    host = subject.host_start
+    found = subject.folded.find(literal, start, min(stop, host))
+    if found >= 0:
+        return found
+    if 0 < host <= stop:
+        edge = literal.rfind(subject.folded[host - 1])
+        while edge >= 0:
+            place = host - 1 - edge
+            if start <= place <= stop - len(literal) and _stands_at(subject, literal, place):
+                return place
+            edge = literal.rfind(subject.folded[host - 1], 0, edge)
+    return subject.folded.find(literal.translate(_LOWER), max(start, host), stop)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routing a call: from the URIs it came with to those it goes on with, or why it cannot.
+
+1. The new to-URI comes from the extension maps of the interface that the call came in on.
+2. The new from-URI comes from the source maps of the outgoing interface; where that has none,
+   from its extension maps, read from the other side.
+3. The first entry to match wins, over the maps in the order in which the interface names them.
+   A SIP URI that no entry matches is tried once more without its port and parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cig_common.config.model import Configuration, Entry, Interface, MapUse, Position
+from cig_common.config.patterns import Kind, canonical_tel, subject
+from cig_common.config.render import render
+from cig_common.errors import NoRouteError
+from cig_common.uri import (
+    MAX_LENGTH,
+    UriError,
+    addr_spec,
+    without_headers,
+    without_port_and_parameters,
+)
+
+__all__ = ["Hit", "Interface", "Missing", "Route", "RouteRejected", "route"]
+
+
+class Missing(StrEnum):
+    """Which of a call's two new URIs could not be found."""
+
+    TO = "to-URI"
+    FROM = "from-URI"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The entry that gave a URI: the trace of one half of a route.
+
+    `position` is the entry's place in the file, `values` what its parameters caught in order,
+    `reduced` tells that the URI matched only without its port and parameters.
+    """
+
+    map_name: str
+    entry_name: str
+    position: Position
+    values: tuple[tuple[str, str], ...]
+    reduced: bool
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes: its new URIs, the interface it leaves by, and what gave the two."""
+
+    to_uri: str
+    from_uri: str
+    out_interface: Interface
+    to_hit: Hit
+    from_hit: Hit
+
+
+class RouteRejected(NoRouteError):
+    """A call that the maps do not let pass.
+
+    `missing` says which URI, `why` in words that hold nothing of what the caller sent.
+    """
+
+    def __init__(self, missing: Missing, why: str) -> None:
+        self.missing = missing
+        self.why = why
+        super().__init__(f"no {missing}: {why}")
+
+
+def route(config: Configuration, interface: Interface, to_uri: str, from_uri: str) -> Route:
+    """Route a call that came in on `interface`. Raises RouteRejected.
+
+    `to_uri` is what was dialled (from SIP: the Request-URI) and `from_uri` the caller, both as
+    received. Display name, angle brackets and `?headers` are taken off here.
+    """
+    inside, outside = config.interface(interface), config.interface(interface.other)
+    to_hit = _translate(inside.extension_maps, interface, to_uri, Missing.TO)
+    sources = outside.source_maps or outside.extension_maps
+    from_hit = _translate(sources, interface, from_uri, Missing.FROM)
+    return Route(to_hit.uri, from_hit.uri, interface.other, to_hit, from_hit)
+
+
+def _translate(uses: tuple[MapUse, ...], side: Interface, received: str, missing: Missing) -> Hit:
+    """Find the first entry whose `side` matches, and make the other side's URI of it."""
+    if not uses:
+        raise RouteRejected(missing, "the interface has no map for it")
+    for attempt, text in enumerate(_readings(received, side, missing)):
+        found = _first_match(uses, side, text)
+        if found is None:
+            continue
+        use, entry, values = found
+        try:
+            uri = render(entry.side(side.other), values)
+        except UriError as error:
+            where = f"entry `{entry.name}` of map `{use.map.name}` matched"
+            raise RouteRejected(missing, f"{where}, but {error}") from None
+        caught = tuple(values.items())
+        return Hit(use.map.name, entry.name, entry.position, caught, attempt > 0, uri)
+    names = ", ".join(f"`{use.map.name}`" for use in uses[:8])
+    raise RouteRejected(missing, f"no entry of {names}{', …' if len(uses) > 8 else ''} matched")
+
+
+def _readings(received: str, side: Interface, missing: Missing) -> list[str]:
+    """Return the texts to look up, one after the other, for a URI as received."""
+    text = addr_spec(received) if "<" in received else received
+    if len(text) > MAX_LENGTH:
+        raise RouteRejected(missing, f"the URI received is longer than {MAX_LENGTH} characters")
+    if not text.isprintable() or " " in text:
+        raise RouteRejected(missing, "the URI received has a space or control character")
+    if side is Interface.TEL:
+        return [canonical_tel(text)]
+    text = without_headers(text)
+    reduced = without_port_and_parameters(text)
+    return [text] if reduced == text else [text, reduced]
+
+
+def _first_match(
+    uses: tuple[MapUse, ...], side: Interface, text: str
+) -> tuple[MapUse, Entry, dict[str, str]] | None:
+    prepared = subject(text, Kind.TEL if side is Interface.TEL else Kind.SIP)
+    for use in uses:
+        for entry in use.map.entries:
+            values = entry.side(side).match(prepared)
+            if values is not None:
+                return use, entry, values
+    return None
