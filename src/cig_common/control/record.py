@@ -30,7 +30,7 @@ class Record:
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Self:
         """Read the message from a map; a missing, surplus or ill-typed field is a ControlError."""
-        hints = _hints(cls)
+        hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
         if not isinstance(values, Mapping) or set(values) != set(hints):
             raise ControlError(f"control message {cls.__name__}: wrong set of fields")
         return cls(**{n: _typed(h, values[n], cls.__name__, n) for n, h in hints.items()})

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the relay and its crypto engines say to each other on their private socket pair.
+
+The relay asks, an engine answers one request after the other. A frame is that of the control
+socket: a length, then one CBOR map of ``n`` (the request's number), ``t`` and ``b``. These are the
+only messages in which secrets leave a process, and their repr shows none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cbor2
+
+from cig_common.control.record import Record
+from cig_common.errors import ControlError
+from mikey_sakke.secret import Secret
+from mikey_sakke.session import SessionKeys
+from mikey_sakke.srtp import SrtpKeys
+from umsg.binding import ANSWER_INFO
+from umsg.framing import encode_frame
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Record):
+    """Replace all keys by those of a key material's CBOR map (empty: hold none any more)."""
+
+    material: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign(Record):
+    """Sign ``text`` with the SSK of ``period`` (``YYYY-MM-REVISION``)."""
+
+    period: str
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verify(Record):
+    """Check the ECCSI signature of an I_MESSAGE that came at ``utc``."""
+
+    message: bytes
+    utc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Record):
+    """Decapsulate an I_MESSAGE that came at ``utc``, and derive its keys."""
+
+    message: bytes
+    utc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Build(Record):
+    """Make an I_MESSAGE of time ``utc`` for the tel URI ``responder``.
+
+    ``ssrc`` is that of the caller's stream, ``binding`` the digest of the call's clear fields,
+    ``csb_id`` a number that no other call of the gateway has.
+    """
+
+    responder: str
+    utc: float
+    ssrc: int
+    csb_id: int
+    binding: bytes
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Record):
+    """The engine runs (number 0), or has carried out a `Load` or `Verify`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature(Record):
+    """An ECCSI signature of 129 octets."""
+
+    sig: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallSecrets(Record):
+    """What one I_MESSAGE gives: SRTP keys of the caller's and the callee's stream, answer key.
+
+    Master keys have 16 octets, master salts 14, ``answer_key`` 32. ``message`` is the I_MESSAGE
+    that was built, empty where one was opened; ``message_digest`` the SHA-256 of its signed part.
+    """
+
+    message: bytes
+    message_digest: bytes
+    caller_key: bytes = field(repr=False)
+    caller_salt: bytes = field(repr=False)
+    callee_key: bytes = field(repr=False)
+    callee_salt: bytes = field(repr=False)
+    answer_key: bytes = field(repr=False)
+
+    @staticmethod
+    def of(keys: SessionKeys, message: bytes = b"") -> CallSecrets:
+        """Take what a call needs out of a message's keys."""
+        return CallSecrets(
+            message=message,
+            message_digest=keys.message_digest,
+            caller_key=keys.initiator.master_key.reveal(),
+            caller_salt=keys.initiator.master_salt.reveal(),
+            callee_key=keys.responder.master_key.reveal(),
+            callee_salt=keys.responder.master_salt.reveal(),
+            answer_key=keys.answer_key(ANSWER_INFO).reveal(),
+        )
+
+    @property
+    def caller(self) -> SrtpKeys:
+        """Keys of crypto session 1, the stream that the caller sends."""
+        return SrtpKeys(Secret(self.caller_key), Secret(self.caller_salt))
+
+    @property
+    def callee(self) -> SrtpKeys:
+        """Keys of crypto session 2, the stream that the callee sends."""
+        return SrtpKeys(Secret(self.callee_key), Secret(self.callee_salt))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Record):
+    """The operation's input was refused: ``reason`` of `mikey_sakke.errors.Reason`."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Record):
+    """The engine could not do it, through no fault of the input; ``text`` names the exception."""
+
+    text: str
+
+
+_BY_NAME: dict[str, type[Record]] = {
+    cls.__name__: cls
+    for cls in (Load, Sign, Verify, Open, Build, Ready, Signature, CallSecrets, Refused, Failed)
+}
+
+
+def encode(number: int, message: Record) -> bytes:
+    """Give the frame of a message, length prefix included."""
+    body = {"n": number, "t": type(message).__name__, "b": message.to_map()}
+    return encode_frame(cbor2.dumps(body))
+
+
+def decode(payload: bytes) -> tuple[int, Record]:
+    """Read a frame's payload: the number and the message. Raises ControlError."""
+    try:
+        value = cbor2.loads(payload)
+        number, cls, fields = value["n"], _BY_NAME[value["t"]], value["b"]
+    except Exception:
+        raise ControlError("a crypto engine's frame is no message") from None
+    if type(number) is not int:
+        raise ControlError("a crypto engine's frame has no number")
+    return number, cls.from_map(fields)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One crypto engine as the relay sees it: a child process and the socket to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import cig_relay
+from cig_common.control.record import Record
+from cig_common.errors import CigError, ControlError
+from cig_relay.keys.engine_wire import decode, encode
+from umsg.errors import FrameError
+from umsg.framing import FrameDecoder
+
+_SOURCES = str(Path(cig_relay.__file__).parents[1])
+_READ_OCTETS = 65536
+
+
+class EngineDied(CigError):
+    """The engine's process ended, or was ended, while it had an operation."""
+
+
+class EngineWorker:
+    """A running engine. Requests are answered in their order; a late answer is let go."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._number = 0
+        self._waiting: dict[int, asyncio.Future[Record]] = {0: _future()}
+        self._ready = self._waiting[0]
+        self.generation = 0
+        """Which loading of keys it holds; the pool counts them."""
+        self.dead = asyncio.Event()
+        self._task = asyncio.create_task(self._read())
+
+    @property
+    def pid(self) -> int:
+        """The engine's process id."""
+        return self._process.pid
+
+    @staticmethod
+    async def spawn(timeout: float) -> EngineWorker:
+        """Start an engine and wait until it is ready; raises EngineDied or OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = ["-m", "cig_relay.keys.engine_process", str(theirs.fileno())]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                str(os.getpid()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONPATH": _python_path()},
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        worker = EngineWorker(process, reader, writer)
+        try:
+            await worker._answer(worker._ready, timeout)
+        except BaseException:
+            await worker.close()
+            raise
+        return worker
+
+    async def call(self, request: Record, timeout: float) -> Record:
+        """Have one operation done; raises EngineDied. An engine that hangs is killed."""
+        if self.dead.is_set():
+            raise EngineDied(f"crypto engine {self.pid} is dead")
+        self._number += 1
+        number = self._number
+        future = self._waiting[number] = _future()
+        try:
+            self._writer.write(encode(number, request))
+            return await self._answer(future, timeout)
+        finally:
+            self._waiting.pop(number, None)
+
+    async def close(self) -> None:
+        """End the engine, at once if it is idle, and wait until it is gone."""
+        self._writer.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 1.0)
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        await self._task
+
+    def kill(self) -> None:
+        """End the engine's process by SIGKILL."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _answer(self, future: asyncio.Future[Record], timeout: float) -> Record:
+        try:
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            self.kill()
+            raise EngineDied(f"crypto engine {self.pid} did not answer in {timeout:g} s") from None
+
+    async def _read(self) -> None:
+        frames = FrameDecoder()
+        try:
+            while octets := await self._reader.read(_READ_OCTETS):
+                for payload in frames.feed(octets):
+                    self._deliver(*decode(payload))
+        except (OSError, ControlError, FrameError):
+            self.kill()
+        finally:
+            self._bury()
+
+    def _deliver(self, number: int, answer: Record) -> None:
+        future = self._waiting.pop(number, None)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    def _bury(self) -> None:
+        self.dead.set()
+        self._writer.close()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(EngineDied(f"crypto engine {self.pid} died"))
+                # Nobody may be waiting any more (its request was cancelled): that is no fault.
+                future.exception()
+        self._waiting.clear()
+
+
+def _future() -> asyncio.Future[Record]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _python_path() -> str:
+    inherited = os.environ.get("PYTHONPATH")
+    return _SOURCES if not inherited else os.pathsep.join((_SOURCES, inherited))

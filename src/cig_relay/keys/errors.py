@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors of the keystore, the replay journal, the random source and the crypto engines.
+
+Each text tells an operator what is wrong, where, and what to do. None shows key material.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cig_common.errors import CryptoError, LocalError
+
+
+class KeystoreError(LocalError):
+    """The keystore cannot be used. ``path`` is the file or folder that is at fault."""
+
+    log_code = "keystore"
+
+    def __init__(self, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"{path}: {problem}; {remedy}")
+        self.path = path
+
+
+class KeystoreAccessError(KeystoreError):
+    """The file or its folder belongs to somebody else, or others may read or write it."""
+
+    log_code = "keystore-access"
+
+
+class KeystoreFormatError(KeystoreError):
+    """The file is no keystore, is damaged, or was written by a newer version."""
+
+    log_code = "keystore-format"
+
+
+class KeystoreKeyError(KeystoreError):
+    """The file is whole, but a key in it does not satisfy its equations or its fields are wrong."""
+
+    log_code = "keystore-key"
+
+
+class JournalError(LocalError):
+    """The replay journal could not be written, so no message may be used."""
+
+    log_code = "journal"
+    retryable = True
+
+
+class EntropyError(LocalError):
+    """The kernel's random number generator is not ready yet."""
+
+    log_code = "entropy"
+    retryable = True
+
+
+class EngineError(LocalError):
+    """The crypto engine died, hung or answered nonsense, twice for the same operation."""
+
+    log_code = "engine"
+    retryable = True
+
+
+class NoKeysError(CryptoError):
+    """No keys are loaded that serve the month in question. ``month`` is ``YYYY-MM``."""
+
+    log_code = "no-keys"
+
+    def __init__(self, month: str, text: str) -> None:
+        super().__init__(text)
+        self.month = month
+
+
+class RefusedError(CryptoError):
+    """A MIKEY message was refused. ``detail`` is the stable word that says why."""
+
+    def __init__(self, detail: str, text: str) -> None:
+        super().__init__(text)
+        self.detail = detail

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Key periods: which of the keys that we hold count at a moment (RFC 6509 section 3.2; in UTC).
+
+The rules:
+
+1. A period is ``YYYY-MM-REVISION``. Keys are made for the month; the revision tells a set of keys
+   from an earlier one of the same month, and the highest revision of a month is the one in use.
+2. A month is accepted from the second-to-last day of the month before it until the end of its
+   successor's day 2, and refused from day 3 on.
+3. A message is served by the month of its own T payload, if that month is accepted at present.
+4. What the gateway makes itself is of the present month; only for the login signature may the
+   month before, or the month to come, stand in while its keys are accepted (rule 2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mikey_sakke.periods import acceptable_months, month_of
+
+_FORM = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Period:
+    """One period; orders by month, then revision."""
+
+    year: int
+    month_number: int
+    revision: int
+
+    @staticmethod
+    def parse(text: str) -> Period:
+        """Read ``YYYY-MM-REVISION`` (a revision of 1 to 9 digits); raises ValueError."""
+        match = _FORM.fullmatch(text)
+        if match is None or match[1] == "0000":
+            raise ValueError(f"{text[:40]!r} is no key period of the form YYYY-MM-REVISION")
+        return Period(int(match[1]), int(match[2]), int(match[3]))
+
+    @property
+    def month(self) -> str:
+        """The month that the keys are made for, ``YYYY-MM``."""
+        return f"{self.year:04d}-{self.month_number:02d}"
+
+    def __str__(self) -> str:
+        return f"{self.month}-{self.revision}"
+
+
+def accepted(month: str, now: float) -> bool:
+    """Tell whether the keys of a month (``YYYY-MM``) count at ``now`` (rule 2)."""
+    return month in acceptable_months(now)
+
+
+def serving(periods: Iterable[str], *, moment: float, now: float) -> str | None:
+    """Give the period that serves a message of T ``moment`` (rule 3), or None."""
+    month = month_of(moment)
+    return _highest(periods, month) if accepted(month, now) else None
+
+
+def for_login(periods: Iterable[str], *, now: float) -> tuple[str, ...]:
+    """Give the periods whose login signature a CRS accepts at ``now``, the best first (rule 4)."""
+    held = tuple(periods)
+    present = month_of(now)
+    others = sorted(acceptable_months(now) - {present}, reverse=True)
+    best = (_highest(held, month) for month in (present, *others))
+    return tuple(period for period in best if period is not None)
+
+
+def _highest(periods: Iterable[str], month: str) -> str | None:
+    of_month = (period for period in periods if Period.parse(period).month == month)
+    return max(of_month, key=Period.parse, default=None)

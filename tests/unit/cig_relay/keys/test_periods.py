@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which period's keys serve a moment: the window at both ends of a month, and revisions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cig_relay.keys.periods import Period, accepted, for_login, serving
+
+
+def _at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@given(st.builds(Period, st.integers(1, 9999), st.integers(1, 12), st.integers(0, 10**9 - 1)))
+def test_round_trip(period: Period) -> None:
+    assert Period.parse(str(period)) == period
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2026-11", "2026-13-1", "2026-00-1", "2026-1-1", "2026-11-", "2026-11-1 ",
+     "2026-11-1\n", "0000-11-1", "2026-11--1", "2026-11-1234567890", "٢٠٢٦-11-1"],
+)  # fmt: skip
+def test_other_forms_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="YYYY-MM-REVISION"):
+        Period.parse(text)
+
+
+def test_revisions_order_as_numbers() -> None:
+    assert Period.parse("2026-11-10") > Period.parse("2026-11-9")
+    assert Period.parse("2026-12-0") > Period.parse("2026-11-10")
+
+
+@pytest.mark.parametrize(
+    ("month", "now", "counts"),
+    [
+        ("2026-11", "2026-10-29T23:59:59", False),
+        ("2026-11", "2026-10-30T00:00:00", True),
+        ("2026-11", "2026-11-15T12:00:00", True),
+        ("2026-11", "2026-12-02T23:59:59", True),
+        ("2026-11", "2026-12-03T00:00:00", False),
+        ("2026-03", "2026-02-26T23:59:59", False),
+        ("2026-03", "2026-02-27T00:00:00", True),
+        ("2028-03", "2028-02-27T23:59:59", False),
+        ("2028-03", "2028-02-28T00:00:00", True),
+        ("2027-01", "2026-12-30T00:00:00", True),
+        ("2026-12", "2027-01-02T23:59:59", True),
+        ("2026-12", "2027-01-03T00:00:00", False),
+    ],
+)
+def test_window_of_a_month(month: str, now: str, counts: bool) -> None:
+    assert accepted(month, _at(now)) is counts
+
+
+PERIODS = ("2026-10-04", "2026-11-2", "2026-11-10", "2026-12-0")
+
+
+@pytest.mark.parametrize(
+    ("moment", "now", "period"),
+    [
+        ("2026-11-15T12:00:00", "2026-11-15T12:01:00", "2026-11-10"),
+        ("2026-10-31T23:59:59", "2026-11-01T00:01:00", "2026-10-04"),
+        ("2026-12-01T00:00:10", "2026-11-30T23:59:50", "2026-12-0"),
+        ("2026-10-31T23:59:59", "2026-11-03T00:00:00", None),
+        ("2027-01-01T00:00:00", "2027-01-01T00:00:00", None),
+    ],
+)
+def test_a_message_is_served_by_the_month_of_its_time(
+    moment: str, now: str, period: str | None
+) -> None:
+    assert serving(PERIODS, moment=_at(moment), now=_at(now)) == period
+
+
+@pytest.mark.parametrize(
+    ("now", "periods"),
+    [
+        ("2026-11-15T12:00:00", ("2026-11-10",)),
+        ("2026-11-01T00:00:00", ("2026-11-10", "2026-10-04")),
+        ("2026-11-29T00:00:00", ("2026-11-10", "2026-12-0")),
+        ("2027-01-02T00:00:00", ("2026-12-0",)),
+        ("2027-01-03T00:00:00", ()),
+    ],
+)
+def test_login_takes_the_highest_revision_of_a_month_that_counts(
+    now: str, periods: tuple[str, ...]
+) -> None:
+    assert for_login(PERIODS, now=_at(now)) == periods
