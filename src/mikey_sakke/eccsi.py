@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mikey_sakke._gmp import invert, mpz
 from mikey_sakke.curve import Affine, Curve
 from mikey_sakke.errors import KeyValidationError, ParameterError, VerificationError
+from mikey_sakke.secret import Guarded
 
 POINT_LENGTH = 65
 SCALAR_LENGTH = 32
@@ -123,7 +124,7 @@ def draw_scalar(random_bytes: RandomBytes) -> int:
     raise ParameterError("the random source gives no usable octets: it is broken, stop signing")
 
 
-class Signer:
+class Signer(Guarded):
     """One identity's signing key with HS computed once.
 
     Arguments as for `sign`. Holds the secret SSK as a number, which Python cannot wipe.
@@ -157,9 +158,6 @@ class Signer:
             s = int(invert(denominator, q) * (blinding * j % q) % q)
             return b"".join((r_octets, s.to_bytes(SCALAR_LENGTH, "big"), self._pvt))
         raise ParameterError("the random source gives no usable octets: it is broken, stop signing")
-
-    def __repr__(self) -> str:
-        return "Signer(redacted)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One user's keys for one month, checked, with what can be computed beforehand."""
 
-from typing import NoReturn
-
 from mikey_sakke import eccsi, sakke
 from mikey_sakke.errors import SecretError
 from mikey_sakke.identifiers import check_month, check_tel_uri, tel_identifier
-from mikey_sakke.secret import Secret
+from mikey_sakke.secret import Guarded, Secret
 
 
-class UserKeys:
+class UserKeys(Guarded):
     """The keys of a tel URI for a month, as a KMS issues them.
 
     Takes the canonical URI, the month (YYYY-MM) and, in octets, KPAK (65), Z (257), SSK (32),
@@ -101,9 +99,6 @@ class UserKeys:
 
     def __repr__(self) -> str:
         return f"UserKeys({self.uri}, {self.month}, redacted)"
-
-    def __reduce__(self) -> NoReturn:
-        raise SecretError("user keys must not be pickled: pass the octets of the keys instead")
 
 
 def _wiped() -> SecretError:

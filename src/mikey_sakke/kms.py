@@ -13,12 +13,12 @@ from mikey_sakke._gmp import invert, mpz
 from mikey_sakke.errors import ParameterError
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.keys import UserKeys
-from mikey_sakke.secret import Secret
+from mikey_sakke.secret import Guarded, Secret
 
 _MAX_DRAWS = 256
 
 
-class MasterKeys:
+class MasterKeys(Guarded):
     """A KMS's two master secrets: KSAK (32 octets) for ECCSI and z (128 octets) for SAKKE.
 
     `kpak` (65 octets) and `z_public` (257) are their public parts. Raises `ParameterError` for a
@@ -88,9 +88,6 @@ class MasterKeys:
         ssk, pvt = self.issue_ssk(identifier, random_bytes=random_bytes)
         rsk = self.issue_rsk(identifier)
         return UserKeys(uri, month, self.kpak, self.z_public, ssk, pvt, rsk, kms_uri=kms_uri)
-
-    def __repr__(self) -> str:
-        return "MasterKeys(redacted)"
 
 
 def _multiple_of_p(scalar: mpz) -> bytes:

@@ -11,9 +11,10 @@ divided by y, is l·(x/y) + (l·Cx-Cy)·(1/y) + i: two multiplications.
 from mikey_sakke._gmp import invert, mpz
 from mikey_sakke.curve import Affine, Curve, signed_digits
 from mikey_sakke.errors import ParameterError
+from mikey_sakke.secret import Guarded
 
 
-class PreparedPairing:
+class PreparedPairing(Guarded):
     """The pairing with one fixed point of order q.
 
     The table (about 1,360 lines, 0.5 MB) is as secret as the point, and is in Python numbers
@@ -48,9 +49,6 @@ class PreparedPairing:
             a, b = (a + b) * (a - b) % p, 2 * a * b % p
         # a is never 0: the value's order divides q, which is odd, and i has order 2.
         return b * invert(a, p) % p
-
-    def __repr__(self) -> str:
-        return "PreparedPairing(redacted)"
 
 
 def _miller_lines(curve: Curve, point: Affine) -> list[tuple[bool, mpz, mpz]]:

@@ -18,6 +18,7 @@ from mikey_sakke.comb import FixedBase, FixedPower, multiply_sum
 from mikey_sakke.curve import Affine, Curve
 from mikey_sakke.errors import DecapsulationError, KeyValidationError, ParameterError
 from mikey_sakke.pairing import PreparedPairing
+from mikey_sakke.secret import Guarded
 
 SSV_LENGTH = 16
 COORDINATE_LENGTH = 128
@@ -197,7 +198,7 @@ class PublicIdentity:
         return point + _xor(ssv, _mask(_generator_powers().power(r)))
 
 
-class Decapsulator:
+class Decapsulator(Guarded):
     """One identity's RSK, prepared for fast decapsulation. As secret as the RSK.
 
     `prepared` also prepares the identity's own point; leave it out for a single use. Raises
@@ -242,9 +243,6 @@ class Decapsulator:
         if not hmac.compare_digest(test, sed[:POINT_LENGTH]):
             raise DecapsulationError(_REFUSED)
         return ssv
-
-    def __repr__(self) -> str:
-        return "Decapsulator(redacted)"
 
 
 def _finite(point: Affine | None) -> Affine:

@@ -2,12 +2,35 @@
 """A holder for secret octets that no log, repr, format or pickle can show."""
 
 import hmac
-from typing import Any, NoReturn
+from typing import NoReturn, SupportsIndex
 
 from mikey_sakke.errors import SecretError
 
 
-class Secret:
+class Guarded:
+    """A holder of something secret: shows its class name only, refuses pickling and copying."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(redacted)"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __format__(self, format_spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise SecretError(
+            f"a {type(self).__name__} must not be pickled or copied: pass revealed octets instead"
+        )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        self.__reduce__()
+
+
+class Secret(Guarded):
     """Secret octets, shown to nobody who does not ask for them by `reveal`.
 
     `repr`, `str` and `format` give a fixed text, pickling and copying are refused, comparison
@@ -41,18 +64,3 @@ class Secret:
         if not isinstance(other, Secret):
             return NotImplemented
         return hmac.compare_digest(self.reveal(), other.reveal())
-
-    def __repr__(self) -> str:
-        return "Secret(redacted)"
-
-    def __str__(self) -> str:
-        return "Secret(redacted)"
-
-    def __format__(self, format_spec: str) -> str:
-        return "Secret(redacted)"
-
-    def __reduce__(self) -> NoReturn:
-        raise SecretError("a secret must not be pickled or copied: pass revealed octets instead")
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        self.__reduce__()
