@@ -17,6 +17,9 @@ from cig_setup.console import Console, SetupError
 OLDEST, NEWEST = (3, 11), (3, 13)
 PIP_OPTIONS = ["--disable-pip-version-check", "--no-input"]
 
+# What a stamp holds from an installation's begin to its end.
+PENDING = "pending"
+
 # Prints what an environment is: its Python's version, the tag of its binary interface, and
 # whether pip is there, without which the environment was never finished.
 FACTS = (
@@ -65,11 +68,13 @@ class Environment:
         # checked setuptools instead of one that pip would fetch unchecked.
         first = self.path / "setuptools.lock"
         first.write_text(_block(lock.read_text("utf-8"), "setuptools"), "utf-8")
-        self._pip("installing setuptools", ["--require-hashes", "-r", first])
-        self._pip(
-            "installing the packages of requirements.lock",
-            ["--require-hashes", "--no-build-isolation", "-r", lock],
-        )
+        options = ["--require-hashes", "--no-build-isolation"]
+        if self._stamped("lock", PENDING):
+            # An interrupted pip may have left a package that looks whole and is not.
+            options.append("--force-reinstall")
+        self._stamp("lock", PENDING)
+        self._pip("installing setuptools", [*options, "-r", str(first)])
+        self._pip("installing the packages of requirements.lock", [*options, "-r", str(lock)])
         self._stamp("lock", stamp)
 
     def install_pjsua2(self, wheel: Path) -> None:
