@@ -16,6 +16,9 @@ PYTEST_ARGS ?= -n auto
 BIN := $(abspath $(VENV))/bin
 SETUP := VENV='$(VENV)' $(PYTHON) tools/setup.py
 
+# Matplotlib's font list, for the demonstration's picture, goes where everything else goes.
+export MPLCONFIGDIR ?= $(or $(CIG_CACHE),$(HOME)/.cache/cig)/matplotlib
+
 .PHONY: help demo test setup setup-demo lint unit e2e bench lock clean
 .NOTPARALLEL:
 
