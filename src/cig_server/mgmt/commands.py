@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of the management port, as a table.
+
+Whoever can reach the port may look. A command with `needs_token` changes something or opens a
+file with the service's rights: without `auth TOKEN` before it, it is refused and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cig_common.config import ConfigError, load
+from cig_server.mgmt.protocol import Answer, Request
+from cig_server.mgmt.tables import PRODUCT, call_table, status_text, umsg_table
+from cig_server.mgmt.token import Token
+from cig_server.mgmt.view import GatewayView
+
+logger = logging.getLogger("Mgmt")
+
+_HELP_WIDTH = 21
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection as the commands see it. `peer` is for the log."""
+
+    view: GatewayView
+    version: str
+    token: Token | None
+    peer: str
+    authorised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: the words it begins with, how `help` shows it, and what it does."""
+
+    words: tuple[str, ...]
+    run: Callable[[Session, Request], Awaitable[Answer]]
+    usage: str = ""
+    text: str = ""
+    needs_token: bool = False
+    arguments: range | None = range(0, 1)
+
+
+async def execute(session: Session, request: Request) -> Answer:
+    """Run the command that `request` names and return its answer."""
+    command = _find(request.words)
+    if command is None:
+        return Answer(error=f"unknown command `{request.words[0]}`: see `help`")
+    if command.needs_token and not session.authorised:
+        logger.warning("`%s` refused to %s: not authorised", request.words[0], session.peer)
+        return Answer(error="not authorised: send `auth TOKEN` first; the token is in the service's"
+                            " mgmt-token file")  # fmt: skip
+    given = len(request.words) - len(command.words)
+    if command.arguments is not None and given not in command.arguments:
+        return Answer(error=f"wrong arguments: {command.usage or ' '.join(command.words)}")
+    return await command.run(session, request)
+
+
+def _find(words: tuple[str, ...]) -> Command | None:
+    for command in COMMANDS:
+        if words[: len(command.words)] == command.words:
+            return command
+    return None
+
+
+def _answer(request: Request, lines: list[str], facts: Mapping[str, Any]) -> Answer:
+    if request.json:
+        return Answer((json.dumps(facts, ensure_ascii=True),))
+    return Answer(tuple(lines))
+
+
+async def _echo(session: Session, request: Request) -> Answer:
+    return _answer(request, [request.rest], {"echo": request.rest})
+
+
+async def _help(session: Session, request: Request) -> Answer:
+    shown = [command for command in COMMANDS if command.usage]
+    lines = [f"  {command.usage:<{_HELP_WIDTH}}{command.text}" for command in shown]
+    facts = {"commands": [{"usage": item.usage, "text": item.text} for item in shown]}
+    return _answer(request, [PRODUCT, *lines], facts)
+
+
+async def _show_call(session: Session, request: Request) -> Answer:
+    calls = session.view.calls()
+    return _answer(request, call_table(calls), {"calls": [asdict(call) for call in calls]})
+
+
+async def _show_umsg(session: Session, request: Request) -> Answer:
+    rows, uptime = session.view.umsg_rows(), session.view.uptime()
+    facts = {
+        "sessions": [
+            {"from": row.from_, "to": row.to, "state": row.state, "time": row.seconds, "id": row.id}
+            for row in rows
+        ],
+        "uptime": uptime,
+    }
+    return _answer(request, umsg_table(rows, uptime), facts)
+
+
+async def _show(session: Session, request: Request) -> Answer:
+    return Answer(error="show what? `show call` or `show umsg`")
+
+
+async def _status(session: Session, request: Request) -> Answer:
+    status = session.view.status()
+    facts = {"version": session.version, "uptime": session.view.uptime(), **asdict(status)}
+    for block in ("relay_rows", "umsg_rows", "sip_rows"):
+        facts[block] = dict(facts[block])
+    return _answer(request, status_text(status, session.version), facts)
+
+
+async def _read(session: Session, request: Request) -> Answer:
+    path = request.rest
+    logger.info("`read` of %s for %s", path, session.peer)
+    try:
+        config = await asyncio.to_thread(load, path)
+    except ConfigError as error:
+        found = (*error.problems, *error.warnings)
+        lines = [line for item in found for line in item.render().split("\n")]
+        facts = {"ok": False, "problems": [asdict(item) for item in found]}
+        answer = _answer(request, lines, facts)
+        return Answer(answer.lines, f"{path} does not load: {len(error.problems)} mistake(s)")
+    lines = [line for item in config.warnings for line in item.render().split("\n")]
+    facts = {"ok": True, "problems": [asdict(item) for item in config.warnings]}
+    return _answer(request, lines, facts)
+
+
+async def _auth(session: Session, request: Request) -> Answer:
+    if session.token is not None and session.token.matches(request.words[1]):
+        session.authorised = True
+        return _answer(request, [], {"authorised": True})
+    session.authorised = False
+    logger.warning("wrong token from %s", session.peer)
+    return Answer(error="not authorised: this is not the token of the running service")
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(("echo",), _echo, "echo <anything>", "echo test functionality", arguments=None),
+    Command(("show", "call"), _show_call),
+    Command(("show", "umsg"), _show_umsg),
+    Command(
+        ("show",), _show, "show call/umsg", "show active calls or umsg sessions", arguments=None
+    ),
+    Command(
+        ("read",),
+        _read,
+        "read <FILE>",
+        "test read a configuration file",
+        needs_token=True,
+        arguments=range(1, 100),
+    ),
+    Command(("status",), _status, "status", "show an overview of the gateway"),
+    Command(("auth",), _auth, "auth <TOKEN>", "allow commands that need it", arguments=range(1, 2)),
+    Command(("help",), _help, "help", "shows this help"),
+)
+"""All commands; the first whose words begin the request runs."""

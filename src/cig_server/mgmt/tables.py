@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prints rows in the shapes of the manual, chapter CLI commands; columns grow with their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cig_server.mgmt.protocol import printable
+from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
+
+PRODUCT = "Cryptify Interconnect Gateway"
+
+_CALL_HEAD = ("IN-FROM", "IN-TO", "OUT-FROM", "OUT-TO", "STATE")
+_CALL_WIDTHS = (11, 11, 11, 11, 0)
+_UMSG_HEAD = ("FROM", "TO", "STATE", "TIME", "ID")
+_UMSG_WIDTHS = (10, 12, 11, 10, 0)
+_LABEL_WIDTH = 26
+_GAP = 2
+_RULE = "-----"
+
+
+def call_table(calls: Sequence[CallRow]) -> list[str]:
+    """Return the lines of `show call`."""
+    rows = [(call.in_from, call.in_to, call.out_from, call.out_to, call.state) for call in calls]
+    return _table(_CALL_HEAD, _CALL_WIDTHS, rows)
+
+
+def umsg_table(sessions: Sequence[UmsgRow], uptime: int) -> list[str]:
+    """Return the lines of `show umsg`, with the standing row of the message descriptor."""
+    rows = [(row.from_, row.to, row.state, str(row.seconds), row.id) for row in sessions]
+    rows.append(("ZERO", "ZERO", "ZERO", str(uptime), "umsg"))
+    return _table(_UMSG_HEAD, _UMSG_WIDTHS, rows)
+
+
+def status_text(status: Status, version: str) -> list[str]:
+    """Return the lines of `status`: the manual's three blocks, our rows below theirs."""
+    periods = status.crypto_periods or ("none",)
+    blocks = {
+        f"{PRODUCT} v{version}": (
+            ("Relay connection state", _connection(status.relay_connected, "")),
+            ("Crypto engines available", f"{status.engines_available}/{status.engines_total}"),
+            *status.relay_rows,
+        ),
+        "UMSG status:": (
+            ("Public ID", status.public_id or "-"),
+            ("Security Domain", status.security_domain or "-"),
+            ("CRS Address", status.crs_address or "-"),
+            ("Connection state", _connection(status.umsg_connected, status.umsg_problem)),
+            ("Crypto state", _explained("OK" if status.crypto_ok else "ERROR", status)),
+            *((f"Crypto period {n}", period) for n, period in enumerate(periods, 1)),
+            *status.umsg_rows,
+        ),
+        "SIP status:": (
+            ("SIP Bind address", status.sip_bind_address or "all addresses"),
+            *status.sip_rows,
+        ),
+    }
+    labels = [label for rows in blocks.values() for label, _ in rows]
+    width = max(_LABEL_WIDTH, _GAP + max(map(len, labels)))
+    lines: list[str] = []
+    for title, rows in blocks.items():
+        lines += ["", title, _RULE] if lines else [title, _RULE]
+        lines += _labelled(rows, width)
+    return lines
+
+
+def _connection(connected: bool, problem: str) -> str:
+    if connected:
+        return "CONNECTED"
+    return f"DISCONNECTED ({problem})" if problem else "DISCONNECTED"
+
+
+def _explained(state: str, status: Status) -> str:
+    return f"{state} ({status.crypto_problem})" if status.crypto_problem else state
+
+
+def _labelled(rows: Rows, width: int) -> list[str]:
+    return [f"{printable(label):<{width}}{printable(value)}" for label, value in rows]
+
+
+def _table(
+    head: tuple[str, ...], widths: tuple[int, ...], rows: Sequence[tuple[str, ...]]
+) -> list[str]:
+    clean = [head, *(tuple(map(printable, row)) for row in rows)]
+    full = [
+        max(width, _GAP + max(len(row[column]) for row in clean)) if width else 0
+        for column, width in enumerate(widths)
+    ]
+    return [
+        "".join(f"{cell:<{width}}" for cell, width in zip(row, full, strict=True)) for row in clean
+    ]

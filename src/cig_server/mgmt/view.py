@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the management port may see of the running gateway: plain rows, given by `GatewayView`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Rows = tuple[tuple[str, str], ...]
+"""More rows of a block of `status`: label and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One row of `show call`. `state`: ROUTED, TRY, RING, REJECT, ANSWER or HANGUP."""
+
+    in_from: str
+    in_to: str
+    out_from: str
+    out_to: str
+    state: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UmsgRow:
+    """One row of `show umsg`. `state`: CREATE, BANG, GROWL, TALK or HANGUP; `seconds` of age."""
+
+    from_: str
+    to: str
+    state: str
+    seconds: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` prints, block by block.
+
+    `umsg_problem` and `crypto_problem` say in a few words why the connection is down or the keys
+    do not serve, and are empty otherwise. `crypto_periods` are `YYYY-MM-REVISION`.
+    `sip_bind_address` is None where SIP is open on all addresses. The `…_rows` follow the rows of
+    the manual in their block.
+    """
+
+    relay_connected: bool
+    engines_available: int
+    engines_total: int
+    public_id: str
+    security_domain: str
+    crs_address: str
+    umsg_connected: bool
+    crypto_ok: bool
+    crypto_periods: tuple[str, ...] = ()
+    sip_bind_address: str | None = None
+    umsg_problem: str = ""
+    crypto_problem: str = ""
+    relay_rows: Rows = ()
+    umsg_rows: Rows = ()
+    sip_rows: Rows = ()
+
+
+class GatewayView(Protocol):
+    """The gateway as the management port sees it; each call gives the state of this moment."""
+
+    def calls(self) -> Sequence[CallRow]:
+        """Return the calls, ended ones of the last few seconds included."""
+        ...
+
+    def umsg_rows(self) -> Sequence[UmsgRow]:
+        """Return the UMSG sessions, without the standing message row."""
+        ...
+
+    def status(self) -> Status:
+        """Return the overview."""
+        ...
+
+    def uptime(self) -> int:
+        """Return the seconds since the service started."""
+        ...
