@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Entry point of cig-cli: the manual's commands in direct mode, or a prompt without a command.
+
+Exit codes: 0 done; 1 the answer was an error (a configuration that does not load, a refused
+command); 2 no server answers, or wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import click
+
+from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Client, NoServerError
+from cig_cli.interactive import interact
+from cig_cli.readfile import read_file
+
+EXIT_ERROR = 1
+EXIT_NO_SERVER = 2
+VERSION = "2.7.0"
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the management port is."""
+
+    host: str
+    port: int
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--host",
+    default=DEFAULT_HOST,
+    envvar="CIG_MGMT_HOST",
+    show_default=True,
+    help="Address of the management port.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PORT,
+    envvar="CIG_MGMT_PORT",
+    show_default=True,
+    help="Management port.",
+)
+@click.version_option(VERSION, prog_name="cig-cli")
+@click.pass_context
+def main(context: click.Context, host: str, port: int) -> None:
+    """Look at a running Cryptify Interconnect Gateway, or check a configuration.
+
+    Without a command: a prompt that takes the same commands.
+    """
+    context.obj = Target(host, port)
+    if context.invoked_subcommand is None:
+        sys.exit(interact(lambda line: _run_line(context.obj, line)))
+
+
+@main.command()
+@click.argument("text", nargs=-1)
+@_json_option
+@click.pass_obj
+def echo(target: Target, text: tuple[str, ...], as_json: bool) -> None:
+    """Let the server say TEXT back."""
+    sys.exit(ask(target, " ".join(("echo", *text)), as_json=as_json))
+
+
+@main.command("help")
+@_json_option
+@click.pass_obj
+def help_command(target: Target, as_json: bool) -> None:
+    """List the server's commands."""
+    sys.exit(ask(target, "help", as_json=as_json))
+
+
+@main.group()
+def show() -> None:
+    """Show active calls or UMSG sessions."""
+
+
+@show.command("call")
+@_json_option
+@click.pass_obj
+def show_call(target: Target, as_json: bool) -> None:
+    """Show the calls."""
+    sys.exit(ask(target, "show call", as_json=as_json))
+
+
+@show.command("umsg")
+@_json_option
+@click.pass_obj
+def show_umsg(target: Target, as_json: bool) -> None:
+    """Show the UMSG sessions."""
+    sys.exit(ask(target, "show umsg", as_json=as_json))
+
+
+@main.command()
+@_json_option
+@click.pass_obj
+def status(target: Target, as_json: bool) -> None:
+    """Show an overview of the gateway."""
+    sys.exit(ask(target, "status", as_json=as_json))
+
+
+@main.command()
+@click.argument("file", type=click.Path())
+@_json_option
+def read(file: str, as_json: bool) -> None:
+    """Test-read the configuration FILE; no server is needed."""
+    sys.exit(read_file(file, as_json=as_json, say=click.echo))
+
+
+def ask(target: Target, request: str, *, as_json: bool = False) -> int:
+    """Ask the server, print its answer, return the exit code."""
+    command, _, rest = request.partition(" ")
+    line = f"{command} --json {rest}".rstrip() if as_json else request
+    try:
+        with Client(target.host, target.port) as client:
+            answer = client.ask(line)
+    except NoServerError as error:
+        click.echo(str(error), err=True)
+        return EXIT_NO_SERVER
+    except ValueError as error:
+        click.echo(f"ERROR: {error}", err=True)
+        return EXIT_NO_SERVER
+    for text in answer.lines:
+        click.echo(text)
+    if answer.error is not None:
+        click.echo(f"ERROR: {answer.error}", err=True)
+        return EXIT_ERROR
+    if not as_json:
+        click.echo("OK")
+    return 0
+
+
+def _run_line(target: Target, line: str) -> int:
+    """Run one line of the prompt: `read` here, all else at the server."""
+    words = line.split()
+    if words[0] == "read":
+        as_json = "--json" in words[1:]
+        path = " ".join(word for word in words[1:] if word != "--json")
+        if not path:
+            click.echo("ERROR: wrong arguments: read <FILE>", err=True)
+            return EXIT_ERROR
+        return read_file(path, as_json=as_json, say=click.echo)
+    return ask(target, line)
+
+
+if __name__ == "__main__":
+    main()
