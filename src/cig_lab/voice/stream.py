@@ -16,6 +16,7 @@ from cig_lab.signals import Samples
 from cig_lab.voice.digits import DigitDetector, DigitSender
 from cig_lab.voice.recorder import Recorder
 from cig_relay.media import codec as codecs
+from cig_relay.media.reception import RESTARTED, Source
 from cig_relay.media.rtp import RtpError, RtpPacket
 
 FRAME = 160
@@ -41,6 +42,7 @@ class Counters:
     """What a stream counted; ``ignored`` are packets that no agreed format explains."""
 
     sent: int = 0
+    octets_sent: int = 0
     received: int = 0
     ignored: int = 0
 
@@ -75,6 +77,7 @@ class VoiceStream:
     recorder: Recorder = field(default_factory=Recorder)
     detector: DigitDetector = field(default_factory=DigitDetector)
     counters: Counters = field(default_factory=Counters)
+    source: Source | None = None
     _digits: DigitSender = field(default_factory=DigitSender)
     _queue: deque[bytes] = field(default_factory=deque)
     _frames: int = 0
@@ -98,6 +101,11 @@ class VoiceStream:
         """Whether everything that was queued has been sent."""
         return not self._queue and self._digits.idle
 
+    @property
+    def timestamp(self) -> int:
+        """The RTP timestamp of the next frame."""
+        return (self.start.timestamp + self._frames * FRAME) & 0xFFFF_FFFF
+
     def frame(self) -> bytes | None:
         """Give the RTP packet for the 20 ms that begin now; None while muted."""
         number = self._frames
@@ -117,6 +125,7 @@ class VoiceStream:
             packet = self._packet(codec.payload_type, number, payload, self._talkspurt)
             self._talkspurt = False
         self.counters.sent += 1
+        self.counters.octets_sent += len(packet.payload)
         return packet.encode()
 
     def _packet(self, kind: int, frame: int, payload: bytes, marker: bool) -> RtpPacket:
@@ -137,12 +146,22 @@ class VoiceStream:
             self.counters.ignored += 1
             return
         codec = codecs.by_name(self.format.codec)
+        if packet.payload_type in (codec.payload_type, self.format.receive_dtmf):
+            self._account(packet)
         if packet.payload_type == codec.payload_type:
-            self.counters.received += 1
+            if self.source is not None:
+                self.source.measure(packet.timestamp, now)
             samples = np.frombuffer(codec.to_linear(packet.payload), dtype=np.int16)
             self.recorder.add(packet.ssrc, packet.timestamp, samples, now)
         elif packet.payload_type == self.format.receive_dtmf:
-            self.counters.received += 1
             self.detector.receive(packet.ssrc, packet.timestamp, packet.payload)
         else:
             self.counters.ignored += 1
+
+    def _account(self, packet: RtpPacket) -> None:
+        self.counters.received += 1
+        if self.source is None or self.source.ssrc != packet.ssrc:
+            self.source = Source(packet.ssrc, packet.sequence)
+        if self.source.receive(packet.sequence) == RESTARTED:
+            self.source = Source(packet.ssrc, packet.sequence)
+            self.source.receive(packet.sequence)
