@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks what the gateway is about to put on the wire: URIs and header fields of its own making.
+
+The routes of cig.conf make the URIs out of what somebody dialled. The routing has checked them;
+this is the last gate, so that whatever went wrong there, no URI can carry a header, a second
+address or a line break into a SIP message.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cig_common.errors import LocalError
+
+MAX_URI = 400
+MAX_HEADER = 512
+MAX_HEADERS = 16
+
+_URI = re.compile(
+    r"sips?:"
+    r"(?:[A-Za-z0-9_.!~*'()&=+$,;/%#-]*@)?"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<parameters>(?:;[A-Za-z0-9_.!~*'()%\[\]/:&+$=-]+)*)"
+)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_VALUE = re.compile(r"[ -~]*")
+_TRANSPORTS = frozenset({"udp", "tcp"})
+_NOT_OURS = frozenset({"via", "from", "to", "call-id", "cseq", "contact", "route", "record-route"})
+_NOT_OURS |= {"max-forwards", "content-type", "content-length", "content-encoding"}
+_NOT_OURS |= set("vftimcle")
+
+
+class OutgoingUriError(LocalError):
+    """A route gave something that is no SIP URI of ours; the call ends with 500."""
+
+    log_code = "sip-uri"
+
+
+class OutgoingHeaderError(LocalError):
+    """A header field that must not be sent: it breaks the line or belongs to the SIP stack."""
+
+    log_code = "sip-header"
+
+
+def checked_uri(uri: str) -> str:
+    """Give ``<uri>`` for the wire. Raises OutgoingUriError.
+
+    A URI is ``sip:[user@]host[:port][;parameter…]``, host being a name, an IPv4 address or an
+    IPv6 one in brackets; without headers. ``;transport=`` may be udp or tcp.
+    """
+    match = _URI.fullmatch(uri) if len(uri) <= MAX_URI else None
+    if match is None:
+        raise OutgoingUriError(f"not a SIP URI that can be called: {uri[:80]!r}; check the maps")
+    if match["port"] and not 0 < int(match["port"]) < 65536:
+        raise OutgoingUriError(f"port {match['port']} in {uri[:80]!r} is none; check the maps")
+    for parameter in match["parameters"].lower().split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name == "transport" and value not in _TRANSPORTS:
+            raise OutgoingUriError(f"transport {value!r} is not available: use udp or tcp")
+    if uri.startswith("sips:"):
+        raise OutgoingUriError("sips: is not available: use sip:")
+    return f"<{uri}>"
+
+
+def checked_header(name: str, value: str) -> tuple[str, str]:
+    """Give a header field for the wire. Raises OutgoingHeaderError."""
+    if not _NAME.fullmatch(name) or name.lower() in _NOT_OURS:
+        raise OutgoingHeaderError(f"header field {name[:64]!r} cannot be added")
+    if len(value) > MAX_HEADER or not _VALUE.fullmatch(value):
+        raise OutgoingHeaderError(f"value of header field {name} is no line of printable ASCII")
+    return name, value

@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SIP stack: the only file that knows pjsua2.
+
+One thread owns every object of pjsua2: it polls the stack, carries out commands, and lets the
+trunk finish the turn. Commands come in through a queue; an empty keep-alive datagram (CR LF CR LF)
+to our own SIP port ends a poll at once. Events go out as plain values. The stack carries
+signalling only: its media transports are loops without a socket, and the SDP is ours.
+
+What keeps this alive:
+
+- A Call object must be referenced until its call is disconnected, and must die in this thread and
+  outside callbacks: the trunk keeps it until the end of a turn.
+- No exception may leave a callback for the C++ below it: each is caught, counted, and costs its
+  own call, nothing else.
+- Where the stack's default would act on a stranger's word it is overruled: no REFER, no Replaces,
+  no redirection, no subscription.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pjsua2 as pj
+
+from cig_server.sif.commands import Command, Headers
+from cig_server.sif.events import Refused, SipEvent
+from cig_server.sif.headers import SipMessage
+from cig_server.sif.leg import Leg, Phase
+from cig_server.sif.settings import SipSettings, SipStartError
+from cig_server.sif.stack_log import StackLog
+from cig_server.sif.trunk import StackError, Trunk, refused
+
+_POLL_MS = 20
+_LAST_WORDS = 0.6
+"""Seconds for BYE and its first retransmission when the gateway stops."""
+_ANY = "0.0.0.0"
+
+
+def _guarded(callback: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Let no exception out of a callback of `_Call`: it ends the call instead."""
+
+    @functools.wraps(callback)
+    def wrapper(call: _Call, prm: Any) -> None:
+        try:
+            callback(call, prm)
+        except Exception as error:
+            call.trunk.callback_failed(call, error)
+
+    return wrapper
+
+
+def _translated(method: Callable[..., None]) -> Callable[..., None]:
+    """Turn the stack's error into ours."""
+
+    @functools.wraps(method)
+    def wrapper(*args: Any) -> None:
+        try:
+            method(*args)
+        except pj.Error as error:
+            raise StackError(_words(error)) from None
+
+    return wrapper
+
+
+class _LogWriter(pj.LogWriter):  # type: ignore[misc]
+    def __init__(self, log: StackLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def write(self, entry: Any) -> None:
+        try:
+            self._log.write(entry.msg, time.monotonic())
+        except Exception:
+            self._log.lines += 1
+
+
+class _Endpoint(pj.Endpoint):  # type: ignore[misc]
+    def __init__(self, trunk: Trunk, post: Callable[[Refused], None]) -> None:
+        super().__init__()
+        self._trunk = trunk
+        self._post = post
+
+    def onRejectedIncomingCall(self, prm: Any) -> None:
+        """The stack itself has refused an INVITE: bad SDP, no common codec, bad extension."""
+        try:
+            self._trunk.counters["invites-refused"] += 1
+            reason = prm.reason or "refused by the SIP stack"
+            self._post(refused(prm.rdata.wholeMsg, prm.statusCode, reason, prm.rdata.srcAddress))
+        except Exception as error:
+            self._trunk.callback_failed(None, error)
+
+
+class _Account(pj.Account):  # type: ignore[misc]
+    """The trunk's one account; it has no registration and takes INVITEs for any user."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self._trunk = trunk
+
+    def onIncomingCall(self, prm: Any) -> None:
+        try:
+            make_call = functools.partial(_Call, self._trunk, self, call_id=prm.callId)
+            self._trunk.incoming(make_call, prm.rdata.wholeMsg, prm.rdata.srcAddress)
+        except Exception as error:
+            self._trunk.callback_failed(None, error)
+
+    def onIncomingSubscribe(self, prm: Any) -> None:
+        prm.code = pj.PJSIP_SC_BAD_EVENT
+
+    def onInstantMessage(self, prm: Any) -> None:
+        self._trunk.counters["messages-dropped"] += 1
+
+
+class _Call(pj.Call):  # type: ignore[misc]
+    """A `cig_server.sif.trunk.StackCall`."""
+
+    def __init__(
+        self, trunk: Trunk, account: _Account, leg: Leg, call_id: int = pj.PJSUA_INVALID_ID
+    ) -> None:
+        super().__init__(account, call_id)
+        self.trunk = trunk
+        self.leg = leg
+        self.announced = True
+        self.heard = False
+        self.refreshing = False
+
+    # --- what the trunk asks for ----------------------------------------------------------------
+
+    @_translated
+    def dial(self, to_uri: str, from_uri: str, headers: Headers) -> None:
+        param = _parameters(0, headers)
+        _audio_only(param)
+        param.txOption.localUri = from_uri
+        self.makeCall(to_uri, param)
+
+    @_translated
+    def respond(self, status: int, sdp: str | None) -> None:
+        param = _parameters(status, ())
+        if sdp is not None:
+            param.sdp.wholeSdp = sdp
+        self.answer(param)
+
+    @_translated
+    def hang_up(self, status: int, headers: Headers) -> None:
+        self.hangup(_parameters(status, headers))
+
+    @_translated
+    def send_reinvite(self) -> None:
+        param = _parameters(0, ())
+        _audio_only(param)
+        self.reinvite(param)
+
+    # --- what the stack reports -----------------------------------------------------------------
+
+    @_guarded
+    def onCallState(self, prm: Any) -> None:
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_CONNECTING and self.leg.phase is Phase.CALLING:
+            self.trunk.connecting(self, _sdp(prm.e))
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self.trunk.confirmed(self, _sdp(prm.e))
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.trunk.disconnected(self, info.lastStatusCode, info.lastReason, _received(prm.e))
+
+    @_guarded
+    def onCallTsxState(self, prm: Any) -> None:
+        transaction = prm.e.body.tsxState.tsx
+        if transaction.role != pj.PJSIP_ROLE_UAC or transaction.method != "INVITE":
+            return
+        if _received(prm.e) is None:
+            return
+        self.heard = True
+        if self.leg.phase is Phase.CALLING and transaction.statusCode < 200:
+            self.trunk.provisional(self, transaction.statusCode, _sdp(prm.e))
+        elif self.leg.phase is Phase.TALKING and transaction.statusCode >= 200:
+            self.trunk.reinvite_done(self, transaction.statusCode, _sdp(prm.e))
+
+    @_guarded
+    def onCallSdpCreated(self, prm: Any) -> None:
+        remote = prm.remSdp.wholeSdp
+        if not remote:
+            prm.sdp.wholeSdp = self.leg.our_offer()
+        elif self.leg.phase is Phase.TALKING:
+            prm.sdp.wholeSdp = self.leg.answer_to(remote)
+
+    @_guarded
+    def onCallRxOffer(self, prm: Any) -> None:
+        if not self.trunk.check_offer(self, prm.offer.wholeSdp):
+            prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
+
+    @_guarded
+    def onCallMediaState(self, prm: Any) -> None:
+        self.trunk.media_settled(self)
+
+    def onCallRedirected(self, prm: Any) -> int:
+        return int(pj.PJSIP_REDIRECT_REJECT)
+
+    def onCallTransferRequest(self, prm: Any) -> None:
+        prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def onCallReplaceRequest(self, prm: Any) -> None:
+        prm.statusCode = pj.PJSIP_SC_DECLINE
+
+
+class PjStack:
+    """The thread that owns pjsua2.
+
+    `start`, `submit` and `stop` may be called from another thread. ``post`` is called in the
+    stack's thread with each event.
+    """
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        post: Callable[[SipEvent | Refused], None],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.log = StackLog()
+        self.started: Future[None] = Future()
+        self.finished: Future[None] = Future()
+        self.trunk = Trunk(settings, post, random_bytes, self._make_call)
+        self._settings = settings
+        self._post = post
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._stop_wanted = False
+        self._woken = False
+        self._waker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._waker.setblocking(False)
+        self._endpoint: Any = None
+        self._account: Any = None
+
+    # --- from other threads ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; ``started`` is done once the stack listens, or holds a SipStartError."""
+        threading.Thread(target=self._run, name="sip", daemon=True).start()
+
+    def submit(self, command: Command) -> None:
+        """Have a command carried out soon; never blocks."""
+        self._put(command)
+
+    def stop(self) -> None:
+        """End all calls and the thread; ``finished`` is done afterwards."""
+        self._put(None)
+
+    def _put(self, item: Command | None) -> None:
+        self._commands.put(item)
+        if self._woken:
+            return
+        self._woken = True
+        addr = self._settings.bind_addr
+        try:
+            target = ("127.0.0.1" if addr == _ANY else addr, self._settings.bind_port)
+            self._waker.sendto(b"\r\n\r\n", target)
+        except OSError:
+            self.trunk.counters["wakes-lost"] += 1  # the poll ends by itself soon
+
+    # --- the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._set_up()
+        except Exception as error:
+            self._tear_down()
+            self.finished.set_result(None)
+            self.started.set_exception(_start_error(error, self._settings))
+            return
+        self.started.set_result(None)
+        while not self._stop_wanted:
+            self._turn()
+        calls = len(self.trunk.calls)
+        self.trunk.attempt(self.trunk.stop)
+        end = time.monotonic() + (_LAST_WORDS if calls else 0.0)
+        while time.monotonic() < end:
+            self._turn()
+        self._tear_down()
+        self.finished.set_result(None)
+
+    def _turn(self) -> None:
+        trunk = self.trunk
+        trunk.attempt(self._poll)
+        # Cleared before the queue is read: a command put after this wakes the next poll.
+        self._woken = False
+        while not self._commands.empty():
+            command = self._commands.get()
+            if command is None:
+                self._stop_wanted = True
+            else:
+                trunk.attempt(functools.partial(trunk.carry_out, command, time.monotonic()))
+        trunk.turn(time.monotonic())
+
+    def _poll(self) -> None:
+        self._endpoint.libHandleEvents(_POLL_MS)
+
+    def _make_call(self, leg: Leg) -> _Call:
+        return _Call(self.trunk, self._account, leg)
+
+    def _set_up(self) -> None:
+        settings = self._settings
+        config = pj.EpConfig()
+        if not 0 < settings.max_calls < config.uaConfig.maxCalls:
+            most = config.uaConfig.maxCalls - 1
+            raise SipStartError(f"max_calls must be 1 to {most}: the SIP stack is made for that")
+        self._endpoint = _Endpoint(self.trunk, self._post)
+        self._endpoint.libCreate()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.userAgent = settings.user_agent
+        config.medConfig.threadCnt = 0
+        config.medConfig.hasIoqueue = False
+        config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+        config.logConfig.msgLogging = 0
+        config.logConfig.level = config.logConfig.consoleLevel = 2
+        config.logConfig.decor = 0
+        writer = _LogWriter(self.log)
+        config.logConfig.writer = writer
+        writer.__disown__()  # libDestroy deletes it, so Python must not
+        self._endpoint.libInit(config)
+        transport = pj.TransportConfig()
+        transport.port = settings.bind_port
+        if settings.bind_addr != _ANY:
+            transport.boundAddress = transport.publicAddress = settings.bind_addr
+        self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
+        self._endpoint.libStart()
+        self._endpoint.audDevManager().setNoDev()
+        self._account = _Account(self.trunk)
+        self._account.create(_account_config(settings), True)
+
+    def _tear_down(self) -> None:
+        for call in self.trunk.calls.values():
+            call.this.disown()  # type: ignore[attr-defined]
+        self.trunk.calls.clear()
+        self.trunk.ended.clear()
+        self._waker.close()
+        if self._account is not None:
+            self.trunk.attempt(self._account.shutdown)
+            self._account = None
+        gc.collect()
+        if self._endpoint is not None:
+            # A second of waiting for responses inside is spared: the last words had their time.
+            self.trunk.attempt(lambda: self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG))
+            self._endpoint = None
+
+
+def _account_config(settings: SipSettings) -> Any:
+    host = "127.0.0.1" if settings.bind_addr == _ANY else settings.bind_addr
+    config = pj.AccountConfig()
+    config.idUri = f"sip:trunk@{host}:{settings.bind_port}"
+    config.regConfig.registerOnAdd = False
+    config.mediaConfig.useLoopMedTp = True
+    config.mediaConfig.lockCodecEnabled = False
+    config.natConfig.sipOutboundUse = 0
+    config.natConfig.contactRewriteUse = 0
+    config.natConfig.viaRewriteUse = 0
+    return config
+
+
+def _parameters(status: int, headers: Headers) -> Any:
+    param = pj.CallOpParam()
+    param.statusCode = status
+    for name, value in headers:
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        param.txOption.headers.append(header)
+    return param
+
+
+def _audio_only(param: Any) -> None:
+    param.opt.audioCount = 1
+    param.opt.videoCount = 0
+    param.opt.textCount = 0
+
+
+def _received(event: Any) -> str | None:
+    """Give the message whose arrival is the event, or None."""
+    if event.type == pj.PJSIP_EVENT_RX_MSG:
+        return str(event.body.rxMsg.rdata.wholeMsg) or None
+    state = event.body.tsxState
+    if event.type == pj.PJSIP_EVENT_TSX_STATE and state.type == pj.PJSIP_EVENT_RX_MSG:
+        return str(state.src.rdata.wholeMsg) or None
+    return None
+
+
+def _sdp(event: Any) -> str | None:
+    text = _received(event)
+    return None if text is None else SipMessage.parse(text).sdp()
+
+
+def _words(error: Any) -> str:
+    return f"{error.reason} ({error.status})"
+
+
+def _start_error(error: Exception, settings: SipSettings) -> SipStartError:
+    if isinstance(error, SipStartError):
+        return error
+    where = f"{settings.bind_addr}:{settings.bind_port}"
+    words = _words(error) if isinstance(error, pj.Error) else str(error)
+    return SipStartError(
+        f"SIP cannot listen on {where}: {words}; check bind in the sip interface of cig.conf"
+    )
