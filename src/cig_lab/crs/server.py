@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from cig_lab.crs.auth import Authenticator
 from cig_lab.crs.calls import CallBook, Tamper
@@ -249,7 +249,7 @@ class _Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # no loop's class says so itself
         self._transport = transport
         if not self._server.admit(self):
             transport.abort()
@@ -298,8 +298,7 @@ class _MediaPort(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         try:
