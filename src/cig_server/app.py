@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program ``cig-server``: reads cig.conf, joins the parts, runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import uvloop
+from systemd import daemon
+
+from cig_common import config as cig_conf
+from cig_common import logs
+from cig_common.clock import SystemClock
+from cig_common.config import ConfigError, Configuration
+from cig_common.control.messages import SignAuthReply, SignAuthRequest
+from cig_common.errors import CigError
+from cig_server.call.manager import CallManager
+from cig_server.call.model import Ending
+from cig_server.gateway import Gateway
+from cig_server.mgmt.server import ManagementServer
+from cig_server.mgmt.token import create_token
+from cig_server.relay.client import RelayClient
+from cig_server.session_log import SessionLog
+from cig_server.sif.interface import SipInterface
+from cig_server.sif.settings import SipSettings
+from cig_server.status import ServerView
+from cig_server.uif.interface import UmsgInterface
+from umsg.events import SignatureWanted
+from umsg.reasons import Reason
+
+VERSION = "2.7.0"
+
+STOP_SECONDS = 2.0
+"""How long running steps (BYE, hangup, closing media) may take at the end."""
+
+STATUS_SECONDS = 10.0
+"""How often the relay is asked for its state."""
+
+EXIT_FAILED = 1
+EXIT_BAD_CONFIGURATION = 2
+
+logger = logging.getLogger("Server")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    config: Path
+    relay_socket: Path
+    mgmt_port: int
+    mgmt_token: Path | None
+    log: Path | None
+    session_log: Path | None
+
+
+class Server:
+    """All parts of cig-server, joined."""
+
+    def __init__(self, options: Options, config: Configuration) -> None:
+        self._options = options
+        self.clock = SystemClock()
+        self.session_log = SessionLog(options.session_log)
+        self.manager = CallManager(self.clock, self.session_log)
+        self.gateway = Gateway(config, self.manager, os.urandom)
+        self.relay = RelayClient(options.relay_socket, self.gateway)
+        self.uif = UmsgInterface(self._sign, self.gateway, self.clock)
+        bind = str(config.sip.bind) if config.sip.bind is not None else "0.0.0.0"
+        self.sip_settings = SipSettings(bind, config.sip.port)
+        self.sif = SipInterface(self.sip_settings, self.gateway.sip_event)
+        self.gateway.attach(self.relay, self.uif, self.sif)
+        self.view = ServerView(self.gateway, self.clock)
+        self.mgmt: ManagementServer | None = None
+        self._polling: asyncio.Task[None] | None = None
+
+    async def _sign(self, wanted: SignatureWanted, period: str) -> bytes:
+        request = SignAuthRequest(
+            hello_digest=wanted.hello_digest,
+            challenge_digest=wanted.challenge_digest,
+            certificate_digest=wanted.certificate_digest,
+            period=period,
+        )
+        return (await self.relay.request(request, SignAuthReply)).sig
+
+    async def start(self) -> None:
+        """Open every port and begin to connect; raises CigError or OSError for what is taken."""
+        await self.sif.start()
+        token = create_token(self._options.mgmt_token) if self._options.mgmt_token else None
+        self.mgmt = ManagementServer(self.view, token=token, port=self._options.mgmt_port)
+        await self.mgmt.start()
+        self.relay.start()
+        self._polling = asyncio.create_task(self._poll())
+
+    async def stop(self) -> None:
+        """End all calls on both sides, then close everything; takes 5 s at the most."""
+        self.gateway.stopping = True
+        self.manager.abort_all(Ending(Reason.NORMAL, "the gateway is being stopped", 503))
+        if not await self.manager.wait_idle(STOP_SECONDS):
+            logger.warning("not every call could be ended in %g s", STOP_SECONDS)
+        await self.sif.stop()
+        await self.uif.stop()
+        if self._polling is not None:
+            self._polling.cancel()
+        await self.relay.stop()
+        if self.mgmt is not None:
+            await self.mgmt.stop()
+        self.session_log.close()
+
+    async def _poll(self) -> None:
+        while True:
+            await self.gateway.refresh_relay_status()
+            await asyncio.sleep(STATUS_SECONDS)
+
+
+async def _run(options: Options, config: Configuration, reopen: Callable[[], None]) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(options, config)
+
+    def reopen_all() -> None:
+        reopen()
+        server.session_log.reopen()
+
+    loop.add_signal_handler(signal.SIGUSR1, reopen_all)
+    try:
+        await server.start()
+    except (CigError, OSError) as error:
+        logger.warning("start failed: %s", error)
+        click.echo(f"cig-server: cannot start: {error}", err=True)
+        await server.stop()
+        return EXIT_FAILED
+    daemon.notify("READY=1")
+    sip = server.sip_settings
+    logger.info("ready: SIP on %s:%d, management on 127.0.0.1:%d",
+                sip.bind_addr, sip.bind_port, options.mgmt_port)  # fmt: skip
+    await stop.wait()
+    daemon.notify("STOPPING=1")
+    logger.info("stopping: %d calls are up", server.manager.live_count)
+    await server.stop()
+    logger.info("stopped")
+    return 0
+
+
+def _log_configuration(config: Configuration) -> None:
+    logger.log(logs.INIT, "cig-server %s, configuration %s", VERSION, config.filename)
+    for line in Path(config.filename).read_text(encoding="utf-8").splitlines():
+        logger.log(logs.INIT, "%s", line)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+
+
+_PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--config", type=_PATH, default=Path("/opt/cig/cig.conf"), show_default=True)
+@click.option("--relay-socket", type=_PATH, default=Path("/run/cig/relay.sock"), show_default=True)
+@click.option("--mgmt-port", type=click.IntRange(0, 65535), default=8083, show_default=True)
+@click.option("--mgmt-token", type=_PATH, help="File that gets the token of this run.")
+@click.option("--log", type=_PATH, help="File for cig.log; standard error if absent.")
+@click.option("--session-log", type=_PATH, help="File for session.log; none if absent.")
+@click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARN"]), default="INFO")
+@click.version_option(VERSION, prog_name="cig-server")
+def main(
+    config: Path,
+    relay_socket: Path,
+    mgmt_port: int,
+    mgmt_token: Path | None,
+    log: Path | None,
+    session_log: Path | None,
+    log_level: str,
+) -> None:
+    """Signalling of the Cryptify-compatible interconnect gateway: UMSG, SIP, management.
+
+    Holds no keys; cig-relay does. Ends with 2 when cig.conf is wrong, with 1 when a port or file
+    cannot be had.
+    """
+    options = Options(config, relay_socket, mgmt_port, mgmt_token, log, session_log)
+    try:
+        loaded = cig_conf.load(config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_CONFIGURATION)
+    try:
+        handler = logs.setup(log, getattr(logging, log_level.replace("WARN", "WARNING")))
+    except OSError as error:
+        click.echo(f"cig-server: cannot write the log {log}: {error.strerror}", err=True)
+        sys.exit(EXIT_FAILED)
+    _log_configuration(loaded)
+    sys.exit(uvloop.run(_run(options, loaded, handler.reopen)))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The running gateway as the management port sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cig_common.clock import Clock
+from cig_common.errors import CigError
+from cig_server.gateway import Gateway
+from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
+from cig_server.uif.period import current_period
+
+
+class ServerView:
+    """Gives `cig_server.mgmt.view.GatewayView` from the gateway's parts."""
+
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._started = clock.monotonic()
+
+    def uptime(self) -> int:
+        """Return the seconds since the service started."""
+        return int(self._clock.monotonic() - self._started)
+
+    def calls(self) -> Sequence[CallRow]:
+        """Return the calls, those that ended within the last 5 s included."""
+        rows = []
+        for call in self._gateway.manager:
+            p = call.parties
+            rows.append(
+                CallRow(p.in_from, p.in_to, p.out_from, p.out_to, call.shown.value, call.handle)
+            )
+        return rows
+
+    def umsg_rows(self) -> Sequence[UmsgRow]:
+        """Return the UMSG sessions."""
+        now = self._clock.monotonic()
+        return [
+            UmsgRow(
+                machine.from_uri,
+                machine.to_uri,
+                machine.state.value,
+                int(now - machine.created_at),
+                machine.id,
+            )
+            for machine in self._gateway.uif
+        ]
+
+    def status(self) -> Status:
+        """Return the overview."""
+        gateway = self._gateway
+        identity = gateway.uif.identity
+        connection = gateway.uif.connection
+        available, total = gateway.engines or (0, 0)
+        problem = self._crypto_problem()
+        return Status(
+            relay_connected=gateway.relay.connected,
+            engines_available=available,
+            engines_total=total,
+            public_id=identity.public_id if identity else "",
+            security_domain=identity.domain if identity else "",
+            crs_address=connection.address if connection else "",
+            umsg_connected=gateway.uif.connected,
+            crypto_ok=not problem,
+            crypto_periods=identity.periods if identity else (),
+            sip_bind_address=str(gateway.config.sip.bind) if gateway.config.sip.bind else None,
+            umsg_problem="" if gateway.uif.connected else gateway.uif.complaint,
+            crypto_problem=problem,
+            relay_rows=self._relay_rows(),
+            umsg_rows=_counted(gateway.uif.counters, "UMSG"),
+            sip_rows=(
+                ("SIP port", str(gateway.config.sip.port)),
+                ("Calls up", str(gateway.manager.live_count)),
+                ("Calls since start", str(gateway.manager.counters["calls"])),
+                *_counted(gateway.sif.counters(), "SIP"),
+            ),
+        )
+
+    def _crypto_problem(self) -> str:
+        gateway = self._gateway
+        identity = gateway.uif.identity
+        if not gateway.relay.connected:
+            return "cig-relay is not connected"
+        if identity is None:
+            return "no keys are loaded"
+        try:
+            current_period(identity.periods, self._clock.utc())
+        except CigError as error:
+            return str(error)
+        status = gateway.relay_status
+        if status is not None and status.crypto_state != "OK":
+            return status.crypto_state
+        return ""
+
+    def _relay_rows(self) -> Rows:
+        gateway = self._gateway
+        if not gateway.relay.connected:
+            return (("Relay problem", gateway.relay.complaint),)
+        status = gateway.relay_status
+        if status is None:
+            return ()
+        return (
+            ("Calls in the relay", str(status.calls)),
+            ("SIP ports free", str(status.ports_free)),
+            *_counted(status.counters, "Relay"),
+        )
+
+
+def _counted(counters: Mapping[str, int], prefix: str) -> Rows:
+    """Give a row for each counter that is not 0."""
+    return tuple((f"{prefix} {name}", str(n)) for name, n in sorted(counters.items()) if n)
