@@ -35,6 +35,7 @@ from mikey_sakke.srtp import SrtpKeys
 
 _log = logging.getLogger("Media")
 
+_AFTER_FAULT = 1.0
 _LEG_COUNTERS = ("packets_received", "packets_sent", "rejected", "auth_failed", "replayed")
 
 
@@ -100,14 +101,14 @@ class _Call:
                 case MediaLost(side, seconds):
                     self._listener.media_lost(self.name, side, seconds)
 
-    def arm(self) -> None:
-        """Set the timer to the bridge's next deadline."""
+    def arm(self, not_before: float = 0.0) -> None:
+        """Set the timer to the bridge's next deadline, ``not_before`` seconds from now at least."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         deadline = self.bridge.next_deadline()
         if deadline is not None:
-            delay = max(0.0, deadline - self._monotonic())
+            delay = max(not_before, deadline - self._monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:
@@ -117,7 +118,10 @@ class _Call:
             self.flush()
         except Exception:
             self._fault("a timer")
-        self.arm()
+            # What failed may fail again at once: it must not take the loop for itself.
+            self.arm(not_before=_AFTER_FAULT)
+        else:
+            self.arm()
 
     def _fault(self, what: str) -> None:
         # The first of each kind is told in full; a stranger must not fill the log with the rest.
@@ -126,13 +130,20 @@ class _Call:
             _log.exception("%s of call %s failed; further ones are counted only", what, self.name)
 
     async def close(self) -> None:
-        """Say BYE, stop the timer, close the sockets and let the ports rest."""
+        """Say BYE, stop the timer, close the sockets and let the ports rest.
+
+        Nobody refers to the bridge from a socket or a timer afterwards, so libsrtp wipes the
+        session keys as soon as the caller drops this object.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if len(self.endpoints) == 3:
-            self.bridge.close(self._monotonic())
-            self.flush()
+            try:
+                self.bridge.close(self._monotonic())
+                self.flush()
+            except Exception:
+                self._fault("the goodbye")
         for endpoint in self.endpoints:
             await endpoint.close()
         for pool, port in self.release:

@@ -61,6 +61,10 @@ def _bind(family: int, addr: str, port: int, count: int) -> list[socket.socket]:
     return sockets
 
 
+def _ignore(data: bytes, source: Sockaddr) -> None:
+    """Receive for a call that is over."""
+
+
 class Endpoint(asyncio.DatagramProtocol):
     """One socket of a call: hands datagrams to ``receiver``; `send_failed` counts what did not go.
 
@@ -103,6 +107,7 @@ class Endpoint(asyncio.DatagramProtocol):
             self._transport.abort()
             self._transport = None
             await self.closed
+        self.datagram_received = _ignore  # type: ignore[method-assign, assignment]
 
 
 async def open_endpoint(sock: socket.socket, receiver: Receiver) -> Endpoint:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
+import weakref
 
 import pytest
 import uvloop
@@ -38,7 +40,7 @@ from unit.cig_relay.media.peers import (
 )
 
 HOST = "127.0.0.1"
-CRS_PUBLIC = "203.0.113.5"
+PUBLIC = "203.0.113.5"
 
 
 def on_both_loops(test):
@@ -68,9 +70,9 @@ class Peer(asyncio.DatagramProtocol):
         self.inbox: asyncio.Queue[tuple[bytes, tuple]] = asyncio.Queue()
 
     @classmethod
-    async def open(cls, answers_stun: bool = False) -> Peer:
+    async def open(cls, host: str = HOST, answers_stun: bool = False) -> Peer:
         loop = asyncio.get_running_loop()
-        transport, peer = await loop.create_datagram_endpoint(cls, local_addr=(HOST, 0))
+        transport, peer = await loop.create_datagram_endpoint(cls, local_addr=(host, 0))
         peer.transport, peer.answers_stun = transport, answers_stun
         peer.port = transport.get_extra_info("sockname")[1]
         peer.gateway = None
@@ -122,11 +124,15 @@ def free_range(size: int) -> PortRange:
 class Call:
     """One call of a real engine between two real sockets."""
 
+    host = HOST
+
     async def open(self, **engine_options) -> Call:
-        self.crs, self.pbx = await Peer.open(answers_stun=True), await Peer.open()
-        self.pbx_rtcp = await Peer.open()
+        self.crs = await Peer.open(self.host, answers_stun=True)
+        self.pbx, self.pbx_rtcp = await Peer.open(self.host), await Peer.open(self.host)
         self.listener = Listener()
-        settings = MediaSettings(free_range(4), free_range(8), {CRS_PUBLIC: HOST}, {})
+        settings = MediaSettings(
+            free_range(4), free_range(8), {PUBLIC: self.host}, {PUBLIC: self.host}
+        )
         self.engine = PythonMediaEngine(settings, **engine_options)
         self.sip = await self.open_call("one")
         self.phone_tx, self.phone_rx = sender(RX_KEYS), receiver(TX_KEYS)
@@ -139,20 +145,20 @@ class Call:
             tel_tx=TX_KEYS,
             tel_rx=RX_KEYS,
             tel_ssrc=TEL_SSRC,
-            tel_local_addr=HOST,
-            sip_local_addr=HOST,
+            tel_local_addr=self.host,
+            sip_local_addr=self.host,
             listener=self.listener,
         )
 
     async def talk(self, direction: Direction = Direction.SENDRECV) -> Call:
-        await self.engine.set_tel_leg("one", TelLeg(CRS_PUBLIC, self.crs.port, UFRAG, PWD))
+        await self.engine.set_tel_leg("one", TelLeg(PUBLIC, self.crs.port, UFRAG, PWD))
         assert await asyncio.wait_for(self.listener.bound.get(), 5) == "one"
         self.engine.set_tel_media("one", "PCMA/8000", 100)
         self.set_sip(direction)
         return self
 
     def set_sip(self, direction: Direction = Direction.SENDRECV) -> None:
-        media = SipMedia(HOST, self.pbx.port, self.pbx_rtcp.port, "PCMU/8000", 96, 97, direction)
+        media = SipMedia(PUBLIC, self.pbx.port, self.pbx_rtcp.port, "PCMU/8000", 96, 97, direction)
         self.engine.set_sip_media("one", media)
 
     def from_phone(self, packet: RtpPacket) -> None:
@@ -288,6 +294,22 @@ async def test_dead_media_is_told(_):
 
 
 @on_both_loops
+async def test_a_listener_that_fails_ends_nothing(call):
+    class Broken(Listener):
+        def tel_bound(self, call) -> None:
+            super().tel_bound(call)
+            raise RuntimeError("the listener is broken")
+
+    await call.engine.close_call("one")
+    call.listener = Broken()
+    call.sip = await call.open_call("one")
+    await call.talk()
+    call.from_phone(call.phone.audio())
+    await call.at_pbx()
+    assert call.engine.counters()["faults"] == 1
+
+
+@on_both_loops
 async def test_ports_rest_and_come_back(call):
     assert (call.engine.ports_free(), call.engine.calls()) == (3, 1)
     others = [await call.open_call(name) for name in ("two", "three", "four")]
@@ -339,3 +361,36 @@ async def test_new_settings_are_for_new_calls(call):
     assert (await call.open_call("two")).port == ports.low
     await call.engine.close_call("one")
     assert call.engine.ports_free() == 0
+
+
+@on_both_loops
+async def test_a_call_over_ipv6(_):
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this host has no IPv6 loopback")
+    call = Call()
+    call.host = "::1"
+    await call.open()
+    await call.talk()
+    call.from_phone(call.phone.audio())
+    call.from_pbx(call.talker.audio())
+    await call.at_pbx()
+    await call.at_phone()
+    assert call.engine.statistics("one").sip.remote == f"[::1]:{call.pbx.port}"
+    await call.close()
+
+
+@on_both_loops
+async def test_the_keys_go_with_the_call(call):
+    await call.talk()
+    call.from_phone(call.phone.audio())
+    await call.at_pbx()
+    sessions = weakref.ref(call.engine._calls["one"].bridge)
+    gc.disable()
+    try:
+        await call.engine.close_call("one")
+        assert sessions() is None
+    finally:
+        gc.enable()
