@@ -210,6 +210,7 @@ class _Compiler:
 
     def _mailbox(self, block: Reading) -> Mailbox | None:
         context = block.spec.opens or Context.READ
+        before = len(self._notes.problems)
         given = {
             reading.spec.keywords[0]: reading.arguments[0]
             for reading in self._reader.read(block.items, context)
@@ -219,12 +220,14 @@ class _Compiler:
             for key in ("map_from", "map_to")
             if key in given
         }
-        for key in ("path", "map_from", "map_to"):
-            if key not in given:
+        missing = [key for key in ("path", "map_from", "map_to") if key not in given]
+        if missing:
+            # Not where a statement of the block was wrong: that was probably the missing one.
+            if len(self._notes.problems) == before:
                 hint = "a mailbox needs `path`, `map_from` and `map_to`"
-                message = f"this `{context.value}` block has no valid `{key}`"
+                message = f"`{missing[0]}` is missing in this `{context.value}` block"
                 self._notes.error(block.position, message, hint)
-                return None
+            return None
         map_from, map_to = known["map_from"], known["map_to"]
         if map_from is None or map_to is None:
             return None

@@ -104,12 +104,15 @@ def _translate(uses: tuple[MapUse, ...], side: Interface, received: str, missing
         caught = tuple(values.items())
         return Hit(use.map.name, entry.name, entry.position, caught, attempt > 0, uri)
     names = ", ".join(f"`{use.map.name}`" for use in uses[:8])
-    raise RouteRejected(missing, f"no entry of {names}{', …' if len(uses) > 8 else ''} matched")
+    raise RouteRejected(missing, f"no entry of {names}{', ...' if len(uses) > 8 else ''} matched")
 
 
 def _readings(received: str, side: Interface, missing: Missing) -> list[str]:
     """Return the texts to look up, one after the other, for a URI as received."""
-    text = addr_spec(received) if "<" in received else received
+    text = received
+    # A name-addr, and never the inside of what begins as a URI: `tel:+1;<tel:+2>` stays whole.
+    if side is Interface.SIP and "<" in text and not text[:5].lower().startswith(("sip:", "sips:")):
+        text = addr_spec(text)
     if len(text) > MAX_LENGTH:
         raise RouteRejected(missing, f"the URI received is longer than {MAX_LENGTH} characters")
     if not text.isprintable() or " " in text:

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routing beyond the manual's examples: order, the second pass, and what strangers try."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cig_common.config import Configuration, Interface, loads
+from cig_common.config.routing import Missing, RouteRejected, route
+from cig_common.uri import SipUri, TelUri
+
+
+def gateway(
+    tel_sip: str, sip_tel: str = 'entry r sip "sip:{n}@gw" tel "tel:+{n}";'
+) -> Configuration:
+    return loads(
+        f"""
+        map t2s {{ {tel_sip} }}
+        map s2t {{ {sip_tel} }}
+        map any {{ entry a sip "sip:{{n}}@{{h}}" tel "tel:+8888;{{n}}"; }}
+        map who {{ entry w tel "tel:+{{n}}" sip "sip:{{n}}@gw"; }}
+        interfaces {{
+          tel {{ extension map t2s; source map any; }}
+          sip {{ extension map s2t; source map who; bind 127.0.0.1; }}
+        }}"""
+    )
+
+
+PLAIN = gateway('entry e tel "tel:+8888;{x}" sip "sip:{x}@pbx.com";')
+
+
+def to_sip(config: Configuration, dialled: str) -> str:
+    return route(config, Interface.TEL, dialled, "tel:+46").to_uri
+
+
+def to_tel(config: Configuration, dialled: str) -> str:
+    return route(config, Interface.SIP, dialled, "sip:101@pbx.com").to_uri
+
+
+@given(st.text(max_size=60))
+def test_what_is_dialled_never_leaves_the_user_part(dialled: str) -> None:
+    try:
+        made = to_sip(PLAIN, "tel:+8888;" + dialled)
+    except RouteRejected as rejected:
+        assert rejected.missing is Missing.TO
+        return
+    parsed = SipUri.parse(made)
+    assert (parsed.host, parsed.port, parsed.parameters) == ("pbx.com", None, "")
+
+
+@given(st.text(max_size=30))
+def test_a_tel_uri_that_goes_out_has_the_strict_form(dialled: str) -> None:
+    try:
+        made = to_tel(PLAIN, f"sip:{dialled}@gw")
+    except RouteRejected:
+        return
+    assert TelUri.parse(made).encode() == made
+
+
+@pytest.mark.parametrize(
+    ("dialled", "uri"),
+    [
+        ("tel:+8888;1@evil.com;x=", "sip:1%40evil.com;x=@pbx.com"),
+        ("tel:+8888;1@evil.com:5060", "sip:1%40evil.com%3A5060@pbx.com"),
+        ("tel:+8888;1%40evil.com", "sip:1%2540evil.com@pbx.com"),
+        ("tel:+8888;a<b>", "sip:a%3Cb%3E@pbx.com"),
+        ("tel:+8888;\u00e5", "sip:%C3%A5@pbx.com"),
+        ("tel:+8888;*21#", "sip:*21%23@pbx.com"),
+        ("tel:+88-88;1", "sip:1@pbx.com"),
+    ],
+)
+def test_injection_becomes_a_user(dialled: str, uri: str) -> None:
+    assert to_sip(PLAIN, dialled) == uri
+
+
+@pytest.mark.parametrize(
+    "dialled",
+    ["tel:+8888;1\r\nVia: x", "tel:+8888;\0", "tel:+8888;a b", "tel:+8888;\ud800", "",
+     "tel:+8888;" + "1" * 5000, "tel:+99;<tel:+8888;1>", "sip:1@pbx.com", "tel:+99"],
+)  # fmt: skip
+def test_refused_at_the_door(dialled: str) -> None:
+    with pytest.raises(RouteRejected) as rejected:
+        to_sip(PLAIN, dialled)
+    assert rejected.value.missing is Missing.TO
+    # The text for logs and for the Reason header holds nothing of what the caller sent.
+    assert str(rejected.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("tel", "sip", "dialled"),
+    [
+        ("tel:+8888;{u}.{h}", "sip:{u}@{h}", "tel:+8888;1.evil"),
+        ("tel:+8888;{u}.{h}", "sip:{u}@pbx.com{h}", "tel:+8888;1..evil.com"),
+        ("tel:+8888;{u}.{h}", "sip:{u}@pbx.com:{h}", "tel:+8888;1.7000"),
+        ("tel:+8888;{h}", "sip:{h}", "tel:+8888;evil.com"),
+        ("tel:+8888;{h}", "sip:pbx.com{h}", "tel:+8888;@evil.com"),
+        ("tel:+8888;{h}", "sip:a{h}:b@pbx.com;lr", "tel:+8888;1"),
+    ],
+)
+def test_only_the_configuration_names_the_host(tel: str, sip: str, dialled: str) -> None:
+    config = gateway(f'entry e tel "{tel}" sip "{sip}";')
+    with pytest.raises(RouteRejected, match="entry `e` of map `t2s` matched, but"):
+        to_sip(config, dialled)
+
+
+def test_a_name_that_only_the_output_has_is_empty() -> None:
+    config = gateway('entry e tel "tel:+8888;{u}" sip "sip:{u}@pbx.com{discard}";')
+    assert to_sip(config, "tel:+8888;7") == "sip:7@pbx.com"
+
+
+@pytest.mark.parametrize(
+    ("tail", "uri"),
+    [("pbx.com:5070", "sip:7@pbx.com:5070"), ("pbx.com:transport=tcp",
+     "sip:7@pbx.com;transport=tcp"), ("[::1]:5070;transport=TLS",
+     "sip:7@[::1]:5070;transport=tls"), ("PBX.com", "sip:7@PBX.com")],
+)  # fmt: skip
+def test_port_and_transport(tail: str, uri: str) -> None:
+    config = gateway(f'entry e tel "tel:+8888;{{u}}" sip "sip:{{u}}@{tail}";')
+    assert to_sip(config, "tel:+8888;7") == uri
+
+
+@pytest.mark.parametrize(
+    ("dialled", "uri"),
+    [("sip:4670@gw", "tel:+4670"), ("SIP:4670@GW:5060;user=phone", "tel:+4670"),
+     ("sip:4670@gw?subject=x", "tel:+4670"), ("<sip:4670@gw;lr>", "tel:+4670"),
+     ("sip:46-70@gw", "tel:+4670"), ("sip:4670w1@gw", "tel:+4670;1"),
+     ("sip:4670;1@gw", "tel:+4670;1"), ("sip:4670;1%23@gw", "tel:+4670;1#")],
+)  # fmt: skip
+def test_sip_to_tel(dialled: str, uri: str) -> None:
+    assert to_tel(PLAIN, dialled) == uri
+
+
+@pytest.mark.parametrize(
+    "dialled", ["sip:@gw", "sip:+46@gw", "sip:alice@gw", "sip:46%3B1@gw", "sip:" + "1" * 16 + "@gw"]
+)
+def test_no_tel_uri_comes_out(dialled: str) -> None:
+    with pytest.raises(RouteRejected, match="matched, but"):
+        to_tel(PLAIN, dialled)
+
+
+def test_first_pass_comes_before_the_second_over_all_maps() -> None:
+    config = gateway(
+        'entry e tel "tel:+8888;{u}" sip "sip:{u}@pbx.com";',
+        'entry short sip "sip:1@gw" tel "tel:+1"; entry port sip "sip:1@gw:7000" tel "tel:+2";',
+    )
+    assert to_tel(config, "sip:1@gw:7000") == "tel:+2"
+    assert to_tel(config, "sip:1@gw:7001") == "tel:+1"
+    found = route(config, Interface.SIP, "sip:1@gw:7001", "sip:101@pbx.com")
+    assert found.to_hit.reduced
+    assert not found.from_hit.reduced
+
+
+def test_maps_in_the_order_of_the_interface() -> None:
+    config = loads(
+        """
+        map b { entry x tel "tel:+{n}" sip "sip:b@h"; }
+        map a { entry x tel "tel:+{n}" sip "sip:a@h"; }
+        interfaces { tel { extension map a; extension map b; } sip { source map b; bind ::1; } }
+        """
+    )
+    found = route(config, Interface.TEL, "tel:+1", "tel:+2")
+    assert (found.to_uri, found.from_uri) == ("sip:a@h", "sip:b@h")
+    assert found.to_hit.values == (("n", "1"),)
+
+
+def test_source_maps_that_do_not_match_are_not_replaced_by_extension_maps() -> None:
+    config = loads(
+        """
+        map ext { entry e tel "tel:+8888;{x}" sip "sip:{x}@pbx.com"; }
+        map src { entry s sip "sip:{x}@other" tel "tel:+8888;{x}"; }
+        map s2t { entry s sip "sip:{n}@gw" tel "tel:+{n}"; }
+        interfaces { tel { extension map ext; source map src; } sip { extension map s2t; } }
+        """
+    )
+    with pytest.raises(RouteRejected) as rejected:
+        route(config, Interface.SIP, "sip:46@gw", "sip:101@pbx.com")
+    assert rejected.value.missing is Missing.FROM
+
+
+def test_an_interface_without_maps() -> None:
+    with pytest.raises(RouteRejected, match="no to-URI: the interface has no map"):
+        route(loads(""), Interface.SIP, "sip:1@h", "sip:2@h")
