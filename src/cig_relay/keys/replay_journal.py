@@ -42,8 +42,9 @@ _FALLOC_FL_KEEP_SIZE = 1
 class ReplayJournal:
     """A `ReplayCache` whose entries survive; belongs to one event loop.
 
-    ``keys_older_than`` tells whether keys were in use before now - (its argument) seconds: only
-    then is a missing file a loss. Raises JournalError when the file cannot be read or written.
+    ``keys_before`` tells whether there were keys before a moment (UTC): a missing file is a loss
+    only if keys were there twice ``skew`` (seconds) ago, and otherwise a first start. Raises
+    JournalError when the file cannot be read or written.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class ReplayJournal:
         *,
         now: float,
         skew: float,
-        keys_older_than: Callable[[float], bool],
+        keys_before: Callable[[float], bool],
     ) -> None:
         self._path = path
         self._skew = skew
@@ -63,7 +64,7 @@ class ReplayJournal:
         self._pending: list[tuple[str, asyncio.Future[None]]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "replay-journal")
-        self._cache = self._load(now, keys_older_than)
+        self._cache = self._load(now, keys_before)
         self._descriptor = -1
         self._lines = 0
         self._reserved_to = 0
@@ -101,11 +102,11 @@ class ReplayJournal:
 
     # --- at start -------------------------------------------------------------------------------
 
-    def _load(self, now: float, keys_older_than: Callable[[float], bool]) -> ReplayCache:
+    def _load(self, now: float, keys_before: Callable[[float], bool]) -> ReplayCache:
         try:
             text = self._path.read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
-            if keys_older_than(2 * self._skew):
+            if keys_before(now - 2 * self._skew):
                 return self._lost(now, "it is missing")
             return ReplayCache()
         except OSError as error:
@@ -114,8 +115,10 @@ class ReplayJournal:
         if torn:
             _log.warning("%s: dropped a line that a crash cut short", self._path)
         try:
-            # Every line that ends in a line break was acknowledged as written: none may be broken.
-            lines = [*whole.split("\n"), "floor 0"] if newline else []
+            lines = whole.split("\n") if newline else []
+            # A line that ends in a line break was written as a whole: unlike `ReplayCache.load`,
+            # which passes over a broken last line, take none. The first one again hides nothing.
+            lines += lines[:1]
             return ReplayCache.load(lines, now=now)
         except MalformedError as error:
             return self._lost(now, str(error))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which local address media uses: what was configured, or what the host routes by.
+
+A name server that does not answer may hold a look-up for a long time, so look-ups run in a
+daemon thread, and calls take the last address that was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from cig_relay.keys.material import split_host_port
+
+_log = logging.getLogger("Addresses")
+
+LOOPBACK = "127.0.0.1"
+_ANYWHERE = ("192.0.2.1", 9)
+"""An address of RFC 5737, for the default route; no packet is ever sent to it."""
+
+
+def route_address(host: str, port: int, override: Mapping[str, str] | None = None) -> str:
+    """Give the local address from which this host reaches ``host``; may block on DNS.
+
+    ``override`` replaces the address that ``host`` resolves to. Raises OSError.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    remote = str(found[4][0])
+    remote = (override or {}).get(remote, remote)
+    family = socket.AF_INET6 if ipaddress.ip_address(remote).version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((remote, port))
+        return str(probe.getsockname()[0])
+
+
+def default_address() -> str:
+    """Give the address of the default route, or the loopback address where there is none."""
+    try:
+        return route_address(*_ANYWHERE)
+    except OSError:
+        return LOOPBACK
+
+
+class TelAddress:
+    """The tel side's local address: ``fixed``, or by which the host reaches the CRS."""
+
+    def __init__(self, fixed: str | None) -> None:
+        self._fixed = fixed
+        self._found: str | None = None
+
+    def __call__(self) -> str:
+        """Give the address for a new call."""
+        return self._fixed or self._found or default_address()
+
+    async def refresh(self, crs: Sequence[str], override: Mapping[str, str]) -> None:
+        """Look again by which address the first CRS that resolves is reached."""
+        if self._fixed is not None:
+            return
+        for address in crs:
+            host, port = split_host_port(address)
+            try:
+                found = await _in_daemon_thread(partial(route_address, host, port, override))
+            except OSError as error:
+                _log.warning("no route to the CRS %s: %s", address, error)
+                continue
+            if found != self._found:
+                _log.info("media towards the CRS uses the local address %s", found)
+                self._found = found
+            return
+
+
+async def _in_daemon_thread(function: Callable[[], str]) -> str:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[str] = loop.create_future()
+
+    def settle(result: str | OSError) -> None:
+        if future.done():
+            return
+        if isinstance(result, OSError):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    def run() -> None:
+        result: str | OSError
+        try:
+            result = function()
+        except OSError as error:
+            result = error
+        try:
+            loop.call_soon_threadsafe(settle, result)
+        except RuntimeError:
+            # The loop was closed while the look-up hung.
+            return
+
+    threading.Thread(target=run, name="route-lookup", daemon=True).start()
+    return await future

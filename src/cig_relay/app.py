@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program `cig-relay`: reads its command line and cig.conf, and runs the daemon.
+
+Exit codes: 0 after SIGTERM, 1 when it could not start or had to give up, 2 for a wrong command
+line or cig.conf. Nothing is printed on standard output.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+import uvloop
+
+from cig_common import config, logs
+from cig_common.config import ConfigError
+from cig_common.errors import CigError
+from cig_relay.control.service import AGENT
+from cig_relay.keys.engines import DEFAULT_SIZE
+from cig_relay.keys.hardening import protect_memory
+from cig_relay.keys.random_source import require_entropy
+from cig_relay.relay import Options, Relay
+
+_log = logging.getLogger("Relay")
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
+_USAGE = 2
+_PATH = click.Path(path_type=Path)
+
+
+def _address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
+@click.command(name="cig-relay")
+@click.option(
+    "--config",
+    "config_path",
+    type=_PATH,
+    default=Path("/opt/cig/cig.conf"),
+    show_default=True,
+    help="The configuration file.",
+)
+@click.option(
+    "--userdata",
+    type=_PATH,
+    default=Path("/opt/cig/userdata"),
+    show_default=True,
+    help="Folder of the keystore and the replay journal; mode 0700.",
+)
+@click.option(
+    "--socket",
+    "socket_path",
+    type=_PATH,
+    default=Path("/run/cig/relay.sock"),
+    show_default=True,
+    help="Control socket to listen on for cig-server.",
+)
+@click.option(
+    "--server-uid",
+    type=click.IntRange(0),
+    default=None,
+    help="The only uid that may use the control socket. [default: one's own]",
+)
+@click.option(
+    "--engines",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_SIZE,
+    show_default=True,
+    help="How many crypto engines to run.",
+)
+@click.option(
+    "--log", "log_path", type=_PATH, default=None, help="File to log to. [default: standard error]"
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(list(_LEVELS), case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="From which level up lines are written.",
+)
+@click.option(
+    "--tel-addr",
+    callback=_address,
+    default=None,
+    help="Local address of the media towards the CRS. [default: as the host routes]",
+)
+@click.version_option(AGENT.partition("/")[2], prog_name="cig-relay")
+def main(
+    config_path: Path,
+    userdata: Path,
+    socket_path: Path,
+    server_uid: int | None,
+    engines: int,
+    log_path: Path | None,
+    log_level: str,
+    tel_addr: str | None,
+) -> None:
+    """Carry the media and hold the keys of the Cryptify Interconnect Gateway."""
+    os.umask(0o077)
+    options = Options(
+        config=config_path,
+        userdata=userdata,
+        socket=socket_path,
+        server_uid=os.geteuid() if server_uid is None else server_uid,
+        engines=engines,
+        tel_addr=tel_addr,
+    )
+    sys.exit(_run(options, log_path, _LEVELS[log_level.lower()]))
+
+
+def _run(options: Options, log_path: Path | None, level: int) -> int:
+    try:
+        configuration = config.load(options.config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    try:
+        handler = logs.setup(log_path, level)
+    except OSError as error:
+        click.echo(f"{log_path}: the log cannot be written ({error.strerror})", err=True)
+        return 1
+    try:
+        protect_memory()
+        require_entropy()
+        uvloop.run(_life(options, configuration, handler))
+    except (CigError, OSError) as error:
+        _log.warning("cig-relay gives up: %s", error)
+        if log_path is not None:
+            click.echo(f"cig-relay: {error}", err=True)
+        return 1
+    return 0
+
+
+async def _life(
+    options: Options, configuration: config.Configuration, handler: logs.ReopenableFileHandler
+) -> None:
+    await Relay(options, configuration, handler).run()
+
+
+if __name__ == "__main__":
+    main()

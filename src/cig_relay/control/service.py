@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all connections of the control socket share: the relay's parts, addresses and counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cig_common.clock import Clock
+from cig_common.control.messages import VERSION, HelloReply, StatusReply
+from cig_relay.control.call_crypto import CallCrypto
+from cig_relay.keys.engines import EnginePool
+from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.replay_journal import ReplayJournal
+from cig_relay.media.engine import MediaEngine
+
+AGENT = "cig-relay/2.7.0"
+
+
+@dataclass(slots=True)
+class RelayService:
+    """The relay's parts. ``tel_addr`` and ``sip_addr`` give the local addresses of new calls."""
+
+    pool: EnginePool
+    holder: KeyHolder
+    journal: ReplayJournal
+    crypto: CallCrypto
+    media: MediaEngine
+    clock: Clock
+    tel_addr: Callable[[], str]
+    sip_addr: Callable[[], str]
+    counters: Counter[str] = field(default_factory=Counter)
+
+    def hello(self) -> HelloReply:
+        """Answer a server's greeting."""
+        return HelloReply(VERSION, AGENT, self.holder.identity)
+
+    def status(self) -> StatusReply:
+        """Give the relay's state as of now."""
+        counted = Counter(self.counters)
+        counted.update(self.media.counters())
+        counted["engine_restarts"] = self.pool.restarts
+        return StatusReply(
+            engines_available=self.pool.available,
+            engines_total=self.pool.total,
+            crypto_state=self._crypto_state(),
+            identity=self.holder.identity,
+            calls=self.media.calls(),
+            ports_free=self.media.ports_free(),
+            counters=dict(counted),
+        )
+
+    def _crypto_state(self) -> str:
+        now = self.clock.utc()
+        if not self.pool.available:
+            return "no crypto engine is running: see relay.log"
+        if self.journal.broken:
+            return "the replay journal cannot be written: make room on the disk"
+        until = self.journal.refuses_until
+        if until is not None and now < until:
+            return (
+                f"the replay journal was lost: secure calls may be refused for {until - now:.0f} s"
+            )
+        return self.holder.state(now)

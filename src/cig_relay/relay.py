@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The daemon as a whole: puts the parts together, runs until it is told to stop, takes them apart.
+
+Signals: SIGTERM and SIGINT stop it within 5 seconds, SIGHUP takes cig.conf and the keystore anew,
+SIGUSR1 opens the log file anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from cig_common import config
+from cig_common.clock import SystemClock
+from cig_common.config import ConfigError, Configuration
+from cig_common.errors import CigError, LocalError
+from cig_common.logs import INIT, ReopenableFileHandler
+from cig_relay.addresses import TelAddress, default_address
+from cig_relay.config_view import describe, media_settings
+from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
+from cig_relay.control.server import ControlServer
+from cig_relay.control.service import AGENT, RelayService
+from cig_relay.keys.engines import EnginePool
+from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.random_source import has_rdrand, random_bytes
+from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
+from cig_relay.media.python_engine import PythonMediaEngine
+from cig_relay.notify import notify
+
+_log = logging.getLogger("Relay")
+
+_ROUTE_SECONDS = 30.0
+_STOP_SECONDS = 4.0
+_ENGINE_TIMEOUT = 2.0
+
+
+class UserdataInUseError(LocalError):
+    """Another cig-relay works with the same userdata folder."""
+
+    log_code = "userdata-in-use"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; see `cig_relay.app`."""
+
+    config: Path
+    userdata: Path
+    socket: Path
+    server_uid: int
+    engines: int
+    tel_addr: str | None
+
+
+class Relay:
+    """The running daemon; `run` is its whole life."""
+
+    def __init__(
+        self, options: Options, configuration: Configuration, log: ReopenableFileHandler
+    ) -> None:
+        self._options = options
+        self._configuration = configuration
+        self._log = log
+        self._stop = asyncio.Event()
+        self._reload_wanted = asyncio.Event()
+        self._tel_addr = TelAddress(options.tel_addr)
+        self._pool = EnginePool(
+            options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
+        )
+        self._holder = KeyHolder(options.userdata, self._pool)
+        self._server: ControlServer | None = None
+
+    async def run(self) -> None:
+        """Start, serve until SIGTERM, stop. Raises CigError or OSError when it cannot start."""
+        lock = _lock(self._options.userdata)
+        try:
+            self._tell_start()
+            await self._pool.start()
+            try:
+                await self._with_engines()
+            finally:
+                await self._pool.close()
+        finally:
+            os.close(lock)
+        _log.info("stopped")
+
+    async def _with_engines(self) -> None:
+        await self._load_keys()
+        journal = self._open_journal()
+        clock = SystemClock()
+        media = PythonMediaEngine(
+            media_settings(self._configuration), clock=clock, random_bytes=random_bytes
+        )
+        crypto = CallCrypto(
+            pool=self._pool,
+            holder=self._holder,
+            journal=journal,
+            clock=clock,
+            random_bytes=random_bytes,
+        )
+        service = RelayService(
+            pool=self._pool,
+            holder=self._holder,
+            journal=journal,
+            crypto=crypto,
+            media=media,
+            clock=clock,
+            tel_addr=self._tel_addr,
+            sip_addr=self._sip_addr,
+        )
+        server = ControlServer(service, self._options.socket, allowed_uid=self._options.server_uid)
+        try:
+            await server.start()
+            self._server = server
+            await self._serve(media)
+        finally:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await server.close()
+                await media.close()
+                await journal.close()
+
+    async def _serve(self, media: PythonMediaEngine) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._reopen_log)
+        background = [
+            asyncio.create_task(self._follow_route()),
+            asyncio.create_task(self._reload_when_told(media)),
+        ]
+        _log.log(INIT, "ready on %s", self._options.socket)
+        notify("READY=1")
+        try:
+            await self._stop.wait()
+        finally:
+            _log.info("stopping: all calls are closed")
+            notify("STOPPING=1")
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    # --- keys and configuration -----------------------------------------------------------------
+
+    def _open_journal(self) -> ReplayJournal:
+        return ReplayJournal(
+            self._options.userdata / FILE_NAME,
+            now=SystemClock().utc(),
+            skew=DEFAULT_SKEW,
+            keys_before=self._holder.older_than,
+        )
+
+    async def _load_keys(self) -> None:
+        try:
+            await self._holder.reload()
+        except CigError as error:
+            _log.warning("the keystore was not taken: %s", error)
+        identity = self._holder.identity
+        if identity is None:
+            _log.log(INIT, "no keys: calls are refused until `cig-cli set-key` has been run")
+            return
+        _log.log(
+            INIT,
+            "keys of %s, security domain %s, periods %s, CRS %s",
+            identity.public_id,
+            identity.domain,
+            " ".join(identity.periods),
+            " ".join(identity.crs),
+        )
+
+    async def _reload_when_told(self, media: PythonMediaEngine) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            try:
+                self._configuration = await asyncio.to_thread(config.load, self._options.config)
+                media.configure(media_settings(self._configuration))
+                self._tell_configuration()
+            except ConfigError as error:
+                _log.warning("cig.conf was not taken, the old one is still in use: %s", error)
+            await self._load_keys()
+            await self._refresh_route()
+            if self._server is not None:
+                self._server.identity_changed()
+
+    # --- addresses ------------------------------------------------------------------------------
+
+    def _sip_addr(self) -> str:
+        bind = self._configuration.sip.bind
+        if bind is None or bind.is_unspecified:
+            return default_address()
+        return str(bind)
+
+    async def _follow_route(self) -> None:
+        while True:
+            await self._refresh_route()
+            await asyncio.sleep(_ROUTE_SECONDS)
+
+    async def _refresh_route(self) -> None:
+        if self._holder.identity is not None:
+            override = media_settings(self._configuration).tel_override
+            await self._tel_addr.refresh(self._holder.identity.crs, override)
+
+    # --- what is told ---------------------------------------------------------------------------
+
+    def _tell_start(self) -> None:
+        _log.log(INIT, "%s, process %d, uid %d", AGENT, os.getpid(), os.geteuid())
+        _log.log(INIT, "userdata %s, %d engines", self._options.userdata, self._options.engines)
+        _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
+        self._tell_configuration()
+        rdrand = has_rdrand()
+        if rdrand:
+            _log.log(INIT, "processor has RdRand")
+        else:
+            _log.warning(
+                "processor %s RdRand, which the manual asks for; random numbers are the kernel's",
+                "lacks" if rdrand is False else "may lack",
+            )
+
+    def _tell_configuration(self) -> None:
+        for warning in self._configuration.warnings:
+            _log.warning("%s", warning.render())
+        for line in describe(self._configuration):
+            _log.log(INIT, "%s", line)
+
+    def _engines_changed(self, available: int, total: int) -> None:
+        _log.info("crypto engines available %d/%d", available, total)
+        if self._server is not None:
+            self._server.engines_changed(available, total)
+
+    def _reopen_log(self) -> None:
+        try:
+            self._log.reopen()
+        except OSError as error:
+            _log.warning("the log file could not be opened anew: %s", error)
+
+
+def _lock(userdata: Path) -> int:
+    descriptor = os.open(userdata, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UserdataInUseError(f"{userdata}: another cig-relay uses it: stop it first") from None
+    return descriptor
