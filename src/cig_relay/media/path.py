@@ -5,8 +5,15 @@ from __future__ import annotations
 
 from cig_relay.media.codec import Codec, transcoding_table
 from cig_relay.media.leg import Leg
-from cig_relay.media.reception import STRAY
-from cig_relay.media.rtp import COMFORT_NOISE, HEADER, VERSION_BITS, RtpError, payload_bounds
+from cig_relay.media.reception import STRAY, Source
+from cig_relay.media.rtp import (
+    COMFORT_NOISE,
+    HEADER,
+    HEADER_LENGTH,
+    VERSION_BITS,
+    RtpError,
+    payload_bounds,
+)
 from cig_relay.media.stream import MARKER
 from cig_relay.media.telephone_event import HIGHEST_DTMF, LENGTH
 
@@ -69,15 +76,9 @@ class Path:
         """
         first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
         leg = self.source
-        if first == VERSION_BITS:
-            payload = data[12:]
-        else:
-            try:
-                start, end = payload_bounds(data)
-            except RtpError:
-                leg.rejected += 1
-                return None
-            payload = data[start:end]
+        payload = data[HEADER_LENGTH:] if first == VERSION_BITS else self._payload(data)
+        if payload is None:
+            return None
         payload_type = second & 0x7F
         audio = payload_type == self._receive_audio
         source = leg.source
@@ -85,15 +86,13 @@ class Path:
             if not audio and payload_type != self._receive_event:
                 self._drop(payload_type)
                 return None
-            source = leg.switch_source(ssrc, sequence)
-            self.target.output.restart()
+            source = self._take_over(ssrc, sequence)
         extended = source.receive(sequence)
         if extended < 0:
             if extended == STRAY:
                 leg.drops["stray"] += 1
                 return None
-            source = leg.switch_source(ssrc, sequence)
-            self.target.output.restart()
+            source = self._take_over(ssrc, sequence)
             extended = source.receive(sequence)
         leg.packets_received += 1
         leg.octets_received += len(payload)
@@ -103,9 +102,8 @@ class Path:
             if self.open and payload:
                 if self._table is not None:
                     payload = payload.translate(self._table)
-                packet = self.target.output.audio(
-                    extended, timestamp, second & MARKER | self._send_audio, payload, now
-                )
+                second = second & MARKER | self._send_audio
+                packet = self.target.output.audio(extended, timestamp, second, payload, now)
                 if packet is None:
                     leg.drops["late_or_duplicate"] += 1
                 return packet
@@ -117,6 +115,18 @@ class Path:
             self._drop(payload_type)
         self.target.output.skip(extended)
         return None
+
+    def _payload(self, data: bytes) -> bytes | None:
+        try:
+            start, end = payload_bounds(data)
+        except RtpError:
+            self.source.rejected += 1
+            return None
+        return data[start:end]
+
+    def _take_over(self, ssrc: int, sequence: int) -> Source:
+        self.target.output.restart()
+        return self.source.switch_source(ssrc, sequence)
 
     def _event(
         self, extended: int, timestamp: int, second: int, payload: bytes, now: float

@@ -158,3 +158,12 @@ class Lab:
         if channel is Channel.TEL:
             rtcp = [self.phone_rx.unprotect_rtcp(data) for data in rtcp]
         return rtcp
+
+
+def numbers(packets):
+    """Sequence numbers and timestamps relative to the first packet, wraps undone."""
+    first = packets[0]
+    return [
+        ((p.sequence - first.sequence) & 0xFFFF, (p.timestamp - first.timestamp) & 0xFFFFFFFF)
+        for p in packets
+    ]

@@ -25,19 +25,11 @@ from unit.cig_relay.media.peers import (
     Lab,
     Talker,
     keys,
+    numbers,
     sender,
     session,
     stun_answer,
 )
-
-
-def numbers(packets):
-    """Sequence numbers and timestamps relative to the first packet, wraps undone."""
-    first = packets[0]
-    return [
-        ((p.sequence - first.sequence) & 0xFFFF, (p.timestamp - first.timestamp) & 0xFFFFFFFF)
-        for p in packets
-    ]
 
 
 def test_both_ways_with_transcoding():
@@ -174,63 +166,6 @@ def test_the_old_form_of_hold_sends_nowhere():
     lab = Lab().start(rtp=("0.0.0.0", 30000))
     assert lab.to_sip(lab.phone.audio()) is None
     assert lab.bridge.sip.remote is None
-
-
-def events_of(digit: int, marker: bool = True):
-    """The packets of one key press: M on the first, the last one three times."""
-    reports = [TelephoneEvent(digit, False, 10, 160 * n) for n in range(1, 6)]
-    reports += [TelephoneEvent(digit, True, 10, 960)] * 3
-    return [(event.encode(), marker and not n) for n, event in enumerate(reports)]
-
-
-@pytest.mark.parametrize("way", ["to_sip", "to_tel"])
-@pytest.mark.parametrize("marker", [True, False])
-def test_telephone_events_once_each_in_order(way, marker):
-    lab = Lab().start()
-    talker = lab.phone if way == "to_sip" else lab.pbx
-    send = lab.to_sip if way == "to_sip" else lab.to_tel
-    seen: dict[int, list] = {}
-    out = []
-    for digit in (1, 5, 9, 10, 11):
-        for _ in range(3):
-            out.append(send(talker.audio()))
-            lab.now += 0.02
-        for payload, first in events_of(digit, marker):
-            packet = send(talker.event(payload, first))
-            assert packet.payload_type == (96 if way == "to_sip" else 100)
-            assert (packet.payload, packet.marker) == (payload, first)
-            seen.setdefault(packet.timestamp, []).append(packet.payload[0])
-            out.append(packet)
-            lab.now += 0.02
-        talker.timestamp = (talker.timestamp + 160 * 8) & 0xFFFFFFFF
-    assert list(seen.values()) == [[digit] * 8 for digit in (1, 5, 9, 10, 11)]
-    assert [n for n, _ in numbers(out)] == list(range(len(out)))
-
-
-def test_an_event_of_many_seconds_keeps_its_timestamp():
-    lab = Lab().start()
-    first = lab.to_tel(lab.pbx.audio())
-    out = []
-    for n in range(1, 300):
-        lab.now += 0.02
-        payload = TelephoneEvent(5, False, 10, 160 * n).encode()
-        out.append(lab.to_tel(lab.pbx.event(payload, n == 1)))
-    assert {(p.timestamp - first.timestamp) & 0xFFFFFFFF for p in out} == {160}
-    lab.now += 0.02
-    lab.pbx.timestamp = (lab.pbx.timestamp + 160 * 299) & 0xFFFFFFFF
-    assert numbers([first, lab.to_tel(lab.pbx.audio())]) == [(0, 0), (300, 160 * 300)]
-
-
-def test_events_that_the_other_side_does_not_want_leave_no_gap():
-    lab = Lab().start(dtmf=None)
-    first = lab.to_sip(lab.phone.audio())
-    for payload, mark in events_of(3):
-        assert lab.to_sip(lab.phone.event(payload, mark)) is None
-    lab.phone.timestamp = (lab.phone.timestamp + 8 * 160) & 0xFFFFFFFF
-    lab.now += 0.2
-    after = lab.to_sip(lab.phone.audio())
-    assert numbers([first, after]) == [(0, 0), (1, 9 * 160)]
-    assert lab.bridge.drops() == {"tel_event_unwanted": 8}
 
 
 def test_what_was_not_negotiated_is_dropped_and_counted():
@@ -431,35 +366,6 @@ def test_srtcp_alone_keeps_a_held_call_alive():
         lab.bridge.tel_packet(forger.protect_rtcp(report), CRS, lab.now)
     assert [type(event) for event in lab.events] == [MediaLost]
     assert lab.bridge.tel.auth_failed == 20
-
-
-# --- long calls ---------------------------------------------------------------------------------
-
-
-def test_a_long_call_crosses_the_roll_over_twice_with_everything_that_happens_in_one():
-    lab = Lab().start(codec=codec.PCMA)
-    lab.phone.payload_type = lab.pbx.payload_type = 8
-    lab.phone.payload = lab.pbx.payload = bytes(8)
-    expected: dict[str, int | None] = {"sip": None, "tel": None}
-    switches = {30_000: 0x51, 70_000: 0x52, 131_000: 0x53}
-    for n in range(2 * 65536 + 500):
-        if n in switches:
-            lab.pbx = Talker(switches[n], 8, sequence=n & 0xFFFF, payload=bytes(8))
-        if n == 65_600:
-            moved = session(codec=codec.PCMA, rtp=("198.51.100.2", 31000))
-            lab.bridge.set_sip_media(moved, lab.now)
-        source = PBX if n < 65_600 else ("198.51.100.2", 31000)
-        for side, packet in (
-            ("sip", lab.to_sip(lab.phone.audio())),
-            ("tel", lab.to_tel(lab.pbx.audio(), source)),
-        ):
-            assert packet is not None
-            assert expected[side] in (None, packet.sequence)
-            expected[side] = (packet.sequence + 1) & 0xFFFF
-        lab.now += 0.02
-    for leg in lab.bridge.statistics(lab.now).legs:
-        assert leg.packets_sent == 2 * 65536 + 500
-        assert (leg.lost, leg.auth_failed, leg.replayed, leg.rejected) == (0, 0, 0, 0)
 
 
 def test_statistics_never_show_a_key():
