@@ -2,7 +2,7 @@
 """The errors of the library: one tree, each error carrying its consequence as data.
 
 `reason` says in one machine-readable word what was wrong (for counters and logs);
-`error_number` is the MIKEY error number of RFC 3830 §6.12 (RFC 6043 §6.5 for 13 to 15) that a
+`error_number` is the MIKEY error number of RFC 3830 §6.12 (RFC 6043 §6.9 for 13 to 15) that a
 peer would be told. Nobody needs to look into an error's text, and no text holds a secret.
 """
 
@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 
 
 class ErrorNumber(IntEnum):
-    """MIKEY error numbers (RFC 3830 §6.12, RFC 6043 §6.5)."""
+    """MIKEY error numbers (RFC 3830 §6.12, RFC 6043 §6.9)."""
 
     AUTH_FAILURE = 0
     INVALID_TIMESTAMP = 1
@@ -129,7 +129,7 @@ class StaleError(MikeySakkeError):
 
 
 class PeriodError(MikeySakkeError):
-    """The month of a message's T payload is outside of the key window (RFC 6509 §3.2)."""
+    """The month of a message's T payload is outside of the key window (RFC 6509 §3.3)."""
 
     reason = Reason.PERIOD
     error_number = ErrorNumber.INVALID_TIMESTAMP

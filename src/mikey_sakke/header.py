@@ -14,7 +14,7 @@ DATA_TYPE_SAKKE = 26
 
 
 class MapType(IntEnum):
-    """CS ID map types (RFC 3830 §6.1, RFC 4563 §2, RFC 6043 §6.1.1)."""
+    """CS ID map types (RFC 3830 §6.1, RFC 4563 §5, RFC 6043 §6.1.1)."""
 
     SRTP_ID = 0
     EMPTY = 1
@@ -75,7 +75,7 @@ class SrtpIdMap:
 
 @dataclass(frozen=True, slots=True)
 class EmptyMap:
-    """CS ID map type 1, which says nothing of the sessions (RFC 4563 §2)."""
+    """CS ID map type 1, which says nothing of the sessions (RFC 4563 §5)."""
 
     map_type: ClassVar[MapType] = MapType.EMPTY
     count: int = 0
@@ -170,7 +170,7 @@ _MAPS: dict[int, type[SrtpIdMap] | type[EmptyMap] | type[GenericIdMap]] = {
 class Header:
     """The HDR payload of a MIKEY-SAKKE message (RFC 3830 §6.1).
 
-    `v` asks for an answer; RFC 6509 §2.1 has it sent as 0 and ignored. Version 1 and data type
+    `v` asks for an answer; RFC 6509 §2.2 has it sent as 0 and ignored. Version 1 and data type
     26 are implied.
     """
 

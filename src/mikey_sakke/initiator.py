@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making I_MESSAGEs (RFC 6509 §2.1): `build` for one, `Initiator` for many.
+"""Making I_MESSAGEs (RFC 6509 §2.2): `build` for one, `Initiator` for many.
 
 The SSV is random, encapsulated to the responder's identity of the month of T, and the message
 is signed by the initiator's key of that month.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The I_MESSAGE of MIKEY-SAKKE as a whole (RFC 6509 §2.1), parsed in bounds.
+"""The I_MESSAGE of MIKEY-SAKKE as a whole (RFC 6509 §2.2), parsed in bounds.
 
 Order of payloads when built: HDR, T, RAND, IDRs, SP, SAKKE, General Extensions, SIGN. A parser
 follows the next-payload fields, in whatever order they lead; SIGN is last in any case. The

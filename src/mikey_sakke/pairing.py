@@ -56,8 +56,8 @@ def _miller_lines(curve: Curve, point: Affine) -> list[tuple[bool, mpz, mpz]]:
 
     The loop follows signed digits: a digit -1 adds -P, whose vertical line lies in F_p and so
     does not count; that takes a third fewer additions than the bits of RFC 6508 §3.2.
-    Coordinates are affine with an inversion in each step: GMP inverts in the time of seven
-    multiplications, so Jacobian ones would be slower here.
+    Coordinates are affine, with an inversion in each step: this runs once a key, and so the
+    slopes come out as they are needed.
     """
     p = curve.p
     x, y = point

@@ -27,7 +27,7 @@ class PayloadType(IntEnum):
 
 
 class TimestampType(IntEnum):
-    """TS types of the T payload that RFC 6509 §2.1 allows (COUNTER is forbidden)."""
+    """TS types of the T payload that RFC 6509 §2.2 allows (COUNTER is forbidden)."""
 
     NTP_UTC = 0
     NTP = 1

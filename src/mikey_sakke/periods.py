@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Months and timestamps: which keys count when (RFC 6509 §3.2), and NTP time (RFC 3830 §6.6).
+"""Months and timestamps: which keys count when (RFC 6509 §3.3), and NTP time (RFC 3830 §6.6).
 
 Times are seconds since 1970 in UTC, as floats. A month begins at midnight UTC of its first day.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SRTP policy of an SP payload (RFC 3830 §6.10.1, RFC 7714 §14): meaning and acceptance."""
+"""The SRTP policy of an SP payload (RFC 3830 §6.10.1, RFC 7714 §14.3): meaning and acceptance."""
 
 from dataclasses import dataclass, fields
 from typing import Self
