@@ -137,7 +137,15 @@ def banged(crypto: PhoneCrypto, now: float) -> Bang:
         id="A" * 16, from_uri=ALICE, to_uri=BOB, offer=("PCMA/8000",), dtmf=101, now=now
     )
     leg = Leg(addr="127.0.0.1", port=146, ufrag="ufrag", pwd="p" * 24)
-    return Bang("A" * 16, ALICE, BOB, mikey, ("PCMA/8000",), 101, leg)
+    return Bang(
+        id="A" * 16,
+        from_uri=ALICE,
+        to_uri=BOB,
+        mikey=mikey,
+        offer=("PCMA/8000",),
+        dtmf=101,
+        leg=leg,
+    )
 
 
 def test_i_message_is_checked(keys: Keys) -> None:
@@ -169,7 +177,18 @@ def test_both_ends_have_the_same_keys_crosswise(keys: Keys) -> None:
         id="A" * 16, from_uri=ALICE, to_uri=BOB, offer=("PCMA/8000",), dtmf=101, now=now
     )
     leg = Leg(addr="127.0.0.1", port=146, ufrag="ufrag", pwd="p" * 24)
-    theirs = bob.take(Bang("A" * 16, ALICE, BOB, mikey, ("PCMA/8000",), 101, leg), now)
+    theirs = bob.take(
+        Bang(
+            id="A" * 16,
+            from_uri=ALICE,
+            to_uri=BOB,
+            mikey=mikey,
+            offer=("PCMA/8000",),
+            dtmf=101,
+            leg=leg,
+        ),
+        now,
+    )
     assert (ours.tx, ours.rx) == (theirs.rx, theirs.tx)
     mac = theirs.mac("talk", id="A" * 16, codec="PCMA/8000", dtmf=None)
     assert ours.proves(mac, "talk", id="A" * 16, codec="PCMA/8000", dtmf=None)
