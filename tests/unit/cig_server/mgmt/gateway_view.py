@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A gateway at rest, for tests of what the management port says about one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cig_server.mgmt.view import CallRow, Status, UmsgRow
+
+STATUS = Status(
+    relay_connected=True,
+    engines_available=3,
+    engines_total=3,
+    public_id="tel:+12345",
+    security_domain="DOMAIN",
+    crs_address="192.168.1.1",
+    umsg_connected=True,
+    crypto_ok=True,
+    crypto_periods=("2026-11-0",),
+    sip_bind_address="192.168.1.2",
+)
+CALL = CallRow("tel:+46", "tel:+8888;1", "sip:46@gw", "sip:1@pbx.com", "ANSWER", "7")
+
+
+@dataclass
+class StillView:
+    """A GatewayView that says what it is given."""
+
+    call_rows: Sequence[CallRow] = ()
+    sessions: Sequence[UmsgRow] = ()
+    state: Status = field(default=STATUS)
+    seconds: int = 43321
+    broken: bool = False
+
+    def calls(self) -> Sequence[CallRow]:
+        if self.broken:
+            raise RuntimeError("broken")
+        return self.call_rows
+
+    def umsg_rows(self) -> Sequence[UmsgRow]:
+        return self.sessions
+
+    def status(self) -> Status:
+        return self.state
+
+    def uptime(self) -> int:
+        return self.seconds
