@@ -101,13 +101,12 @@ def build(
     if csb_id is None:
         csb_id = int.from_bytes(random_bytes(4), "big")
     ssv = random_bytes(sakke.SSV_LENGTH)
-    rand = random_bytes(RAND_LENGTH)
     sed = keys.kms.encapsulate(ssv, identifier=tel_identifier(responder, month))
     unsigned = IMessage(
         Header(PrfFunction.HMAC_SHA_256, csb_id, SrtpIdMap((SrtpCs(0, ssrc), SrtpCs(0, 0)))),
         (
             Timestamp(ntp),
-            Rand(rand),
+            Rand(random_bytes(RAND_LENGTH)),
             Idr(IdRole.INITIATOR, keys.uri.encode("ascii")),
             Idr(IdRole.RESPONDER, responder.encode("ascii")),
             DEFAULT_POLICY.to_payload(0),
@@ -117,6 +116,10 @@ def build(
         # The length of the signature is part of what is signed, so a blank one holds its place.
         Sign(bytes(eccsi.SIGNATURE_LENGTH)),
     )
+    return _sign(unsigned, keys, ssv, random_bytes)
+
+
+def _sign(unsigned: IMessage, keys: UserKeys, ssv: bytes, random_bytes: RandomBytes) -> Built:
     prefix = signed_prefix(unsigned.encode(), eccsi.SIGNATURE_LENGTH)
     signature = keys.signer.sign(prefix, random_bytes=random_bytes)
     session = derive_session_keys(unsigned, prefix=prefix, ssv=ssv, policy=DEFAULT_POLICY)

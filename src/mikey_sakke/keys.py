@@ -56,14 +56,14 @@ class UserKeys(Guarded):
         self.pvt = bytes(pvt)
         self.ssk = Secret(ssk)
         self.rsk = Secret(rsk)
-        self.validate()
+        self._validate_signing_key()
+        self._decapsulator: sakke.Decapsulator | None = sakke.install(
+            identifier=self.identifier, rsk=rsk, z=self.z
+        )
         self.kms = sakke.kms_public_key(self.z)
         self.verifier = eccsi.Verifier(self.kpak)
         self._signer: eccsi.Signer | None = eccsi.Signer(
             identifier=self.identifier, ssk=ssk, pvt=self.pvt, kpak=self.kpak
-        )
-        self._decapsulator: sakke.Decapsulator | None = sakke.Decapsulator(
-            identifier=self.identifier, rsk=rsk, kms=self.kms
         )
 
     def validate(self) -> None:
@@ -71,10 +71,13 @@ class UserKeys(Guarded):
 
         Raises `KeyValidationError` where one fails, `SecretError` after `wipe`.
         """
+        self._validate_signing_key()
+        self.decapsulator.validate()
+
+    def _validate_signing_key(self) -> None:
         eccsi.validate(
             identifier=self.identifier, ssk=self.ssk.reveal(), pvt=self.pvt, kpak=self.kpak
         )
-        sakke.validate(identifier=self.identifier, rsk=self.rsk.reveal(), z=self.z)
 
     @property
     def signer(self) -> eccsi.Signer:

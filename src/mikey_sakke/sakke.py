@@ -101,11 +101,23 @@ def validate(*, identifier: bytes, rsk: bytes, z: bytes) -> None:
 
     Checks that RSK and Z (257 octets each) are points of order q and <[b]P + Z, RSK> == g.
     """
+    _validated(identifier, rsk, z, prepared=False)
+
+
+def install(*, identifier: bytes, rsk: bytes, z: bytes) -> "Decapsulator":
+    """Check a received RSK as `validate` does, and give it in its prepared form."""
+    return _validated(identifier, rsk, z, prepared=True)
+
+
+def _validated(identifier: bytes, rsk: bytes, z: bytes, *, prepared: bool) -> "Decapsulator":
     try:
-        kms = kms_public_key(bytes(z))
-        Decapsulator(identifier=identifier, rsk=rsk, kms=kms, prepared=False).validate()
+        decapsulator = Decapsulator(
+            identifier=identifier, rsk=rsk, kms=kms_public_key(bytes(z)), prepared=prepared
+        )
+        decapsulator.validate()
     except ParameterError as error:
         raise KeyValidationError(f"SAKKE key material refused: {error}") from None
+    return decapsulator
 
 
 def hash_to_integer_range(octets: bytes, modulus: mpz) -> mpz:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mikey_sakke import initiator
+from mikey_sakke.message import IMessage
 from unit.mikey_sakke.support import CALLEE, CALLER, NOW, user
 
 SSRC = 0xCAFEBABE
@@ -57,102 +58,67 @@ def _fields(capture: str, *names: str) -> dict[str, list[str]]:
     return packet["_source"]["layers"]
 
 
-def test_tshark_reads_the_same_message(built, tmp_path):
-    capture = _packet(built.message, tmp_path)
-    fields = _fields(
-        capture,
-        "mikey.version",
-        "mikey.type",
-        "mikey.v.set",
-        "mikey.prf_func",
-        "mikey.csb_id",
-        "mikey.cs_count",
-        "mikey.cs_id_map_type",
-        "mikey.srtp_id.policy_no",
-        "mikey.srtp_id.ssrc",
-        "mikey.srtp_id.roc",
-        "mikey.t.ts_type",
-        "mikey.t.ntp",
-        "mikey.rand.len",
-        "mikey.rand.data",
-        "mikey.id.role",
-        "mikey.id.type",
-        "mikey.id.data",
-        "mikey.sp.no",
-        "mikey.sp.proto_type",
-        "mikey.sp.encr_alg",
-        "mikey.sp.encr_len",
-        "mikey.sp.auth_alg",
-        "mikey.sp.auth_key_len",
-        "mikey.sp.salt_len",
-        "mikey.sp.srtp_encr",
-        "mikey.sp.srtcp_encr",
-        "mikey.sp.srtp_auth",
-        "mikey.sp.auth_tag_len",
-        "mikey.sakke.params",
-        "mikey.sakke.idscheme",
-        "mikey.sakke.len",
-        "mikey.sakke.data",
-        "mikey.ext.type",
-        "mikey.ext.len",
-        "mikey.ext.data",
-        "mikey.sign.type",
-        "mikey.sign.len",
-        "mikey.sign.data",
-    )
+def expectations(built: initiator.Built) -> dict[str, list[int]]:
+    """Numeric fields as tshark must show them."""
+    policy = {
+        "no": 0,
+        "proto_type": 0,
+        "encr_alg": 1,
+        "encr_len": 16,
+        "auth_alg": 1,
+        "auth_key_len": 20,
+        "salt_len": 14,
+        "srtp_encr": 1,
+        "srtcp_encr": 1,
+        "srtp_auth": 1,
+        "auth_tag_len": 10,
+    }
+    return {
+        "mikey.version": [1],
+        "mikey.type": [26],
+        "mikey.prf_func": [1],
+        "mikey.csb_id": [built.csb_id],
+        "mikey.cs_count": [2],
+        "mikey.cs_id_map_type": [0],
+        "mikey.srtp_id.policy_no": [0, 0],
+        "mikey.srtp_id.ssrc": [SSRC, 0],
+        "mikey.srtp_id.roc": [0, 0],
+        "mikey.t.ts_type": [0],
+        "mikey.rand.len": [16],
+        "mikey.id.role": [1, 2],
+        "mikey.id.type": [1, 1],
+        "mikey.sakke.params": [1],
+        "mikey.sakke.idscheme": [1],
+        "mikey.sakke.len": [273],
+        "mikey.ext.type": [0],
+        "mikey.ext.len": [38],
+        "mikey.sign.type": [2],
+        "mikey.sign.len": [129],
+    } | {f"mikey.sp.{name}": [value] for name, value in policy.items()}
 
-    def numbers(name: str) -> list[int]:
-        return [int(value, 0) for value in fields[name]]
 
-    def octets(name: str) -> bytes:
-        (value,) = fields[name]
-        return bytes.fromhex(value.replace(":", ""))
-
-    assert numbers("mikey.version") == [1]
-    assert numbers("mikey.type") == [26]
+def test_tshark_reads_the_same_numbers(built, tmp_path):
+    expected = expectations(built)
+    fields = _fields(_packet(built.message, tmp_path), *expected, "mikey.v.set")
+    read = {name: [int(value, 0) for value in fields[name]] for name in expected}
+    assert read == expected
     assert fields["mikey.v.set"] in (["0"], ["False"])
-    assert numbers("mikey.prf_func") == [1]
-    assert numbers("mikey.csb_id") == [built.csb_id]
-    assert numbers("mikey.cs_count") == [2]
-    assert numbers("mikey.cs_id_map_type") == [0]
-    assert numbers("mikey.srtp_id.policy_no") == [0, 0]
-    assert numbers("mikey.srtp_id.ssrc") == [SSRC, 0]
-    assert numbers("mikey.srtp_id.roc") == [0, 0]
-    assert numbers("mikey.t.ts_type") == [0]
-    moment = datetime.fromtimestamp(NOW, UTC)
-    assert f"{moment:%b %e, %Y %H:%M:%S}".replace("  ", " ") in fields["mikey.t.ntp"][0].replace(
-        "  ", " "
-    )
-    assert numbers("mikey.rand.len") == [16]
-    assert octets("mikey.rand.data") == built.rand
-    assert numbers("mikey.id.role") == [1, 2]
-    assert numbers("mikey.id.type") == [1, 1]
+
+
+def test_tshark_reads_the_same_octets(built, tmp_path):
+    parts = ("rand.data", "sakke.data", "ext.data", "sign.data")
+    names = [f"mikey.{part}" for part in parts]
+    fields = _fields(_packet(built.message, tmp_path), *names, "mikey.id.data", "mikey.t.ntp")
+    message = IMessage.parse(built.message)
+    read = [bytes.fromhex(fields[name][0].replace(":", "")) for name in names]
+    assert read == [
+        built.rand,
+        message.sakke.data,
+        b"UMSG/1" + BINDING,
+        built.message[built.signed_prefix_len :],
+    ]
     assert fields["mikey.id.data"] == [CALLER, CALLEE]
-    for name, value in (
-        ("no", 0),
-        ("proto_type", 0),
-        ("encr_alg", 1),
-        ("encr_len", 16),
-        ("auth_alg", 1),
-        ("auth_key_len", 20),
-        ("salt_len", 14),
-        ("srtp_encr", 1),
-        ("srtcp_encr", 1),
-        ("srtp_auth", 1),
-        ("auth_tag_len", 10),
-    ):
-        assert numbers(f"mikey.sp.{name}") == [value], name
-    assert numbers("mikey.sakke.params") == [1]
-    assert numbers("mikey.sakke.idscheme") == [1]
-    assert numbers("mikey.sakke.len") == [273]
-    assert octets("mikey.sakke.data")[0] == 4
-    assert octets("mikey.sakke.data") in built.message
-    assert numbers("mikey.ext.type") == [0]
-    assert numbers("mikey.ext.len") == [38]
-    assert octets("mikey.ext.data") == b"UMSG/1" + BINDING
-    assert numbers("mikey.sign.type") == [2]
-    assert numbers("mikey.sign.len") == [129]
-    assert octets("mikey.sign.data") == built.message[built.signed_prefix_len :]
+    assert f"{datetime.fromtimestamp(NOW, UTC):%b %d, %Y %H:%M:%S}" in fields["mikey.t.ntp"][0]
 
 
 def test_tshark_finds_nothing_malformed(built, tmp_path):
