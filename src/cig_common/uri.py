@@ -10,9 +10,6 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 MAX_LENGTH = 4096
 """A longer text is not looked at as a URI."""
 
-DEFAULT_PORT = 5060
-DEFAULT_TLS_PORT = 5061
-
 # RFC 3261 section 25.1: user = 1*( unreserved / escaped / user-unreserved ).
 _USER_CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()&=+$,;?/"
@@ -70,22 +67,6 @@ class SipUri:
         user = f"{self.user}@" if self.user else ""
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}:{user}{self.host}{port}{self.parameters}"
-
-    @property
-    def transport(self) -> str:
-        """`udp`, `tcp` or `tls`; udp where the URI does not say, tls for `sips:`."""
-        for parameter in self.parameters.lower().split(";"):
-            name, _, value = parameter.partition("=")
-            if name == "transport":
-                return value
-        return "tls" if self.scheme == "sips" else "udp"
-
-    @property
-    def effective_port(self) -> int:
-        """The port, or the default of the transport: 5060, 5061 with tls."""
-        if self.port is not None:
-            return self.port
-        return DEFAULT_TLS_PORT if self.transport == "tls" else DEFAULT_PORT
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -60,19 +59,6 @@ Item = Statement | Block | Stray
 def parse(text: str) -> tuple[Item, ...]:
     """Return the items of a whole file. Takes any text: what is wrong is marked in the items."""
     return cast(tuple[Item, ...], _parser().parse(text, on_error=_close_blocks))
-
-
-def first_words(items: tuple[Item, ...]) -> Iterator[Word]:
-    """Yield all words of the items, inner blocks included, in the order of the file."""
-    stack: list[Iterator[Item]] = [iter(items)]
-    while stack:
-        item = next(stack[-1], None)
-        if item is None:
-            stack.pop()
-            continue
-        yield from item.words
-        if isinstance(item, Block):
-            stack.append(iter(item.items))
 
 
 @cache

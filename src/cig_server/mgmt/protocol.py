@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cig_common.config.errors import printable
+
 MAX_LINE = 4096
 """The longest request, its line end not counted, in bytes."""
 
@@ -96,13 +98,6 @@ def parse_line(line: bytes) -> Request | Garbage | None:
     has_json = len(given) < len(words) - 1
     rest = " ".join(given) if has_json else text.strip()[len(words[0]) :].removeprefix(" ")
     return Request((words[0], *given), has_json, rest)
-
-
-def printable(text: str) -> str:
-    """Return `text` with all that could steer a terminal or end a line written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _unmistakable(line: str) -> str:

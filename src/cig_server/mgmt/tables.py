@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cig_server.mgmt.protocol import printable
+from cig_common.config.errors import printable
 from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
 
 PRODUCT = "Cryptify Interconnect Gateway"

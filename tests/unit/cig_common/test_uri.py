@@ -55,17 +55,6 @@ def test_sip_uri_takes_any_text(text: str) -> None:
     assert SipUri.parse(parsed.encode()) == parsed
 
 
-def test_transport_and_port_defaults() -> None:
-    assert (SipUri("sip", "", "h").transport, SipUri("sip", "", "h").effective_port) == (
-        "udp",
-        5060,
-    )
-    tls = SipUri("sip", "", "h", None, ";transport=TLS")
-    assert (tls.transport, tls.effective_port) == ("tls", 5061)
-    assert SipUri("sips", "", "h").effective_port == 5061
-    assert SipUri("sip", "", "h", 7000).effective_port == 7000
-
-
 @pytest.mark.parametrize(
     ("text", "good"),
     [("tel:+1", True), ("tel:+123456789012345;" + "#" * 64, True), ("tel:+8888;", True),
