@@ -7,7 +7,8 @@ The dialog's own states, timers and retransmissions are the SIP stack's. What is
   ANSWERED, and the ACK makes it TALKING.
 - An outgoing call is CALLING until its 200 makes it TALKING.
 - REJECT and HANG_UP end a call in every phase, in the way that fits it: CANCEL before the answer
-  of an outgoing call, a final response before that of an incoming one, BYE afterwards.
+  of an outgoing call, a final response before that of an incoming one, BYE afterwards. While the
+  ACK to our 200 is missing the BYE has to wait for it (RFC 3261 section 15).
 - A second 180 or 183, or a 180 after the 183, says nothing new and is left out. An answer that
   crosses with another answer is left out too.
 - SDP is sent once: after a 183 with SDP the 200 repeats it. A call whose INVITE had no SDP gets
@@ -53,6 +54,7 @@ class Action(Enum):
     SEND_FINAL = auto()
     SEND_CANCEL = auto()
     SEND_BYE = auto()
+    WAIT_FOR_ACK = auto()
     NOTHING = auto()
 
 
@@ -68,8 +70,8 @@ TABLE: dict[tuple[Phase, Request], tuple[Action, Phase]] = {
     (Phase.EARLY, Request.REJECT): (Action.SEND_FINAL, Phase.EARLY),
     (Phase.EARLY, Request.HANG_UP): (Action.SEND_FINAL, Phase.EARLY),
     (Phase.ANSWERED, Request.ANSWER): (Action.NOTHING, Phase.ANSWERED),
-    (Phase.ANSWERED, Request.REJECT): (Action.SEND_BYE, Phase.ANSWERED),
-    (Phase.ANSWERED, Request.HANG_UP): (Action.SEND_BYE, Phase.ANSWERED),
+    (Phase.ANSWERED, Request.REJECT): (Action.WAIT_FOR_ACK, Phase.ANSWERED),
+    (Phase.ANSWERED, Request.HANG_UP): (Action.WAIT_FOR_ACK, Phase.ANSWERED),
     (Phase.CALLING, Request.REJECT): (Action.SEND_CANCEL, Phase.CALLING),
     (Phase.CALLING, Request.HANG_UP): (Action.SEND_CANCEL, Phase.CALLING),
     (Phase.TALKING, Request.REJECT): (Action.SEND_BYE, Phase.TALKING),

@@ -335,18 +335,21 @@ class PjStack:
         self._account.create(_account_config(settings), True)
 
     def _tear_down(self) -> None:
-        for call in self.trunk.calls.values():
+        trunk = self.trunk
+        waiting = [call for call, _ in trunk.unacknowledged.values()]
+        for call in [*trunk.calls.values(), *waiting]:
             call.this.disown()  # type: ignore[attr-defined]
-        self.trunk.calls.clear()
-        self.trunk.ended.clear()
+        trunk.calls.clear()
+        trunk.unacknowledged.clear()
+        trunk.ended.clear()
         self._waker.close()
         if self._account is not None:
-            self.trunk.attempt(self._account.shutdown)
+            trunk.attempt(self._account.shutdown)
             self._account = None
         gc.collect()
         if self._endpoint is not None:
             # A second of waiting for responses inside is spared: the last words had their time.
-            self.trunk.attempt(lambda: self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG))
+            trunk.attempt(lambda: self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG))
             self._endpoint = None
 
 

@@ -102,6 +102,7 @@ class Trunk:
         self.counters: Counter[str] = Counter()
         self.calls: dict[str, StackCall] = {}
         self.ended: list[StackCall] = []
+        self.unacknowledged: dict[str, tuple[StackCall, Headers]] = {}
         self.stopping = False
         self._settings = settings
         self._post = post
@@ -184,8 +185,16 @@ class Trunk:
             case Action.SEND_BYE:
                 leg.closing = (0, "")
                 call.hang_up(0, headers)
+            case Action.WAIT_FOR_ACK:
+                leg.closing = (0, "")
+                self._bye_after_ack(call, headers)
             case Action.NOTHING:
                 self.counters["commands-repeated"] += 1
+
+    def _bye_after_ack(self, call: StackCall, headers: Headers) -> None:
+        """Report the end now; keep the stack's call until its ACK has come, or is overdue."""
+        self.unacknowledged[call.leg.name] = (call, headers)
+        self.over(call, Ended(call.leg.name, *(call.leg.closing or (0, "")), "us"))
 
     def _dial(self, command: Dial) -> None:
         leg = Leg(command.call, Phase.CALLING, self._session_id(), relay=command.relay)
@@ -251,9 +260,10 @@ class Trunk:
         self._post(refused(text, error.sip_status, str(error), source))
 
     def provisional(self, call: StackCall, status: int, sdp: str | None) -> None:
-        """A provisional response to our INVITE has come."""
+        """A provisional response to our INVITE has come; SDP in it that does not suit is left."""
         call.leg.take_answer(sdp)
-        media = call.leg.media if sdp is not None and call.leg.codec_refused is None else None
+        refused_codec, call.leg.codec_refused = call.leg.codec_refused, None
+        media = call.leg.media if sdp is not None and refused_codec is None else None
         self._post(Progress(call.leg.name, status, media))
 
     def connecting(self, call: StackCall, sdp: str | None) -> None:
@@ -266,6 +276,10 @@ class Trunk:
         leg = call.leg
         outgoing = leg.phase is Phase.CALLING
         leg.phase = Phase.TALKING
+        waiting = self.unacknowledged.get(leg.name)
+        if waiting is not None:
+            self.put_off(partial(call.hang_up, 0, waiting[1]))
+            return
         changed = None
         if not outgoing and leg.answer_wanted:
             changed = leg.take_answer(sdp)
@@ -324,6 +338,11 @@ class Trunk:
     def disconnected(self, call: StackCall, status: int, words: str, text: str | None) -> None:
         """The call is over for the stack; ``text`` is the message that ended it, if one did."""
         leg = call.leg
+        if self.unacknowledged.pop(leg.name, None) is not None:
+            self.ended.append(call)
+            return
+        if leg.closing is None and leg.codec_refused is not None:
+            leg.closing = (leg.codec_refused.sip_status, str(leg.codec_refused))
         if leg.closing is not None:
             self.over(call, Ended(leg.name, *leg.closing, "us"))
             return
@@ -354,6 +373,9 @@ class Trunk:
             return
         call.leg.closing = (error.sip_status, str(error))
         action = call.leg.command(Request.HANG_UP)
+        if action is Action.WAIT_FOR_ACK and not self.stopping:
+            self._bye_after_ack(call, ())
+            return
         try:
             call.hang_up(error.sip_status if action is Action.SEND_FINAL else 0, ())
         except StackError as stuck:
@@ -365,13 +387,16 @@ class Trunk:
         self.stopping = True
         for call in list(self.calls.values()):
             self.fail(call, OverloadError("the gateway stops"))
+        for call, headers in list(self.unacknowledged.values()):
+            self.attempt(partial(call.hang_up, 0, headers))
 
     def over(self, call: StackCall, ended: Ended) -> None:
         """Forget a call; the first of several reports counts."""
         if self.calls.get(call.leg.name) is not call:
             return
         del self.calls[call.leg.name]
-        self.ended.append(call)
+        if call.leg.name not in self.unacknowledged:
+            self.ended.append(call)
         if call.announced:
             self._post(ended)
 
