@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -80,6 +81,8 @@ class Server:
         self.view = ServerView(self.gateway, self.clock)
         self.mgmt: ManagementServer | None = None
         self._polling: asyncio.Task[None] | None = None
+        self._relay_changed = asyncio.Event()
+        self.gateway.on_relay_connected = self._relay_changed.set
 
     async def _sign(self, wanted: SignatureWanted, period: str) -> bytes:
         request = SignAuthRequest(
@@ -116,8 +119,10 @@ class Server:
 
     async def _poll(self) -> None:
         while True:
+            self._relay_changed.clear()
             await self.gateway.refresh_relay_status()
-            await asyncio.sleep(STATUS_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._relay_changed.wait(), STATUS_SECONDS)
 
 
 async def _run(options: Options, config: Configuration, reopen: Callable[[], None]) -> int:

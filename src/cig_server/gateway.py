@@ -79,6 +79,7 @@ class Gateway:
         self.relay_status: StatusReply | None = None
         self.engines: tuple[int, int] | None = None
         self.stopping = False
+        self.on_relay_connected: Callable[[], None] = lambda: None
         manager.on_retired = self._forget
 
     def attach(self, relay: RelayClient, uif: UmsgInterface, sif: SipInterface) -> None:
@@ -214,6 +215,7 @@ class Gateway:
     def relay_connected(self, hello: HelloReply) -> None:
         """The relay is there: log in to the CRS as the identity that it holds."""
         self._identity_is(hello.identity)
+        self.on_relay_connected()
 
     def relay_lost(self) -> None:
         """The relay is gone and every call's media with it: both parties are told at once."""
