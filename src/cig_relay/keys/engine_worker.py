@@ -43,12 +43,18 @@ class EngineWorker:
         self.generation = 0
         """Which loading of keys it holds; the pool counts them."""
         self.dead = asyncio.Event()
+        self._killed = False
         self._task = asyncio.create_task(self._read())
 
     @property
     def pid(self) -> int:
         """The engine's process id."""
         return self._process.pid
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be given an operation: it is neither dead nor about to be."""
+        return not self._killed and not self.dead.is_set()
 
     @staticmethod
     async def spawn(timeout: float) -> EngineWorker:
@@ -76,7 +82,7 @@ class EngineWorker:
 
     async def call(self, request: Record, timeout: float) -> Record:
         """Have one operation done; raises EngineDied. An engine that hangs is killed."""
-        if self.dead.is_set():
+        if not self.usable:
             raise EngineDied(f"crypto engine {self.pid} is dead")
         self._number += 1
         number = self._number
@@ -99,6 +105,7 @@ class EngineWorker:
 
     def kill(self) -> None:
         """End the engine's process by SIGKILL."""
+        self._killed = True
         with suppress(ProcessLookupError):
             self._process.kill()
 

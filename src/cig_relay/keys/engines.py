@@ -121,9 +121,11 @@ class EnginePool:
         async with self._loading:
             keys = Load(b"" if material is None else cbor2.dumps(material.to_map()))
             await self._expect(Ready, keys, _LOAD_TIMEOUT)
-            # The busy engines get the new keys as soon as they are free: see _release.
-            for worker in [self._idle.get_nowait() for _ in range(self._idle.qsize())]:
-                self._release(worker)
+            # A busy engine gets the new keys as soon as it is free: see _release.
+            idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
+            refreshing = [task for task in map(self._release, idle) if task is not None]
+            if refreshing:
+                await asyncio.wait(refreshing)
 
     async def sign_auth(self, *, period: str, text: bytes) -> bytes:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""
@@ -189,16 +191,17 @@ class EnginePool:
     async def _acquire(self) -> EngineWorker:
         while True:
             worker = await self._idle.get()
-            if not worker.dead.is_set():
+            if worker.usable:
                 return worker
 
-    def _release(self, worker: EngineWorker) -> None:
-        if worker.dead.is_set():
-            return
-        if worker.generation == self._generation:
-            self._idle.put_nowait(worker)
-        else:
-            self._spawn_task(self._refresh(worker))
+    def _release(self, worker: EngineWorker) -> asyncio.Task[None] | None:
+        """Give an engine back; one with old keys gets the new ones first, by the task given."""
+        if not worker.usable:
+            return None
+        if worker.generation != self._generation:
+            return self._spawn_task(self._refresh(worker))
+        self._idle.put_nowait(worker)
+        return None
 
     async def _refresh(self, worker: EngineWorker) -> None:
         try:
@@ -237,10 +240,11 @@ class EnginePool:
                 _log.warning("no crypto engine could be started: %s", error)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _spawn_task(self, coroutine: Coroutine[None, None, None]) -> None:
+    def _spawn_task(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _tell(self) -> None:
         if self._listener is not None:
