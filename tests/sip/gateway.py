@@ -25,6 +25,7 @@ class Gateway:
         self.process = process
         self.react: Callable[[Event], None] | None = None
         self.seen: list[Event] = []
+        self.last: Event | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._numbers = 0
         self._reader = asyncio.create_task(self._read())
@@ -131,7 +132,8 @@ class Gateway:
         assert self.process.stderr is not None
         log = await self.process.stderr.read()
         assert await self.process.wait() == 0, log.decode(errors="replace")
-        return {**event, "log": log.decode(errors="replace")}
+        self.last = {**event, "log": log.decode(errors="replace")}
+        return self.last
 
     async def kill(self) -> None:
         if self.process.returncode is None:

@@ -69,7 +69,7 @@ class SipInterface:
         if not self._running:
             return
         self._running = False
-        self._stack.stop()
+        self._stack.submit(None)
         finished = asyncio.wrap_future(self._stack.finished)
         done, _ = await asyncio.wait([finished], timeout=_STOP_LIMIT)
         if not done:

@@ -10,14 +10,14 @@ What keeps this alive:
 
 - A Call object must be referenced until its call is disconnected, and must die in this thread and
   outside callbacks: the trunk keeps it until the end of a turn.
-- No exception may leave a callback for the C++ below it: each is caught, counted, and costs its
-  own call, nothing else.
+- No exception may leave a callback for the C++ below it: it is counted and costs its own call.
 - Where the stack's default would act on a stranger's word it is overruled: no REFER, no Replaces,
   no redirection, no subscription.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import queue
@@ -33,10 +33,11 @@ import pjsua2 as pj
 from cig_server.sif.commands import Command, Headers
 from cig_server.sif.events import Refused, SipEvent
 from cig_server.sif.headers import SipMessage
+from cig_server.sif.invites import refused
 from cig_server.sif.leg import Leg, Phase
 from cig_server.sif.settings import SipSettings, SipStartError
 from cig_server.sif.stack_log import StackLog
-from cig_server.sif.trunk import StackError, Trunk, refused
+from cig_server.sif.trunk import StackError, Trunk
 
 _POLL_MS = 20
 _LAST_WORDS = 0.6
@@ -76,10 +77,8 @@ class _LogWriter(pj.LogWriter):  # type: ignore[misc]
         self._log = log
 
     def write(self, entry: Any) -> None:
-        try:
+        with contextlib.suppress(Exception):
             self._log.write(entry.msg, time.monotonic())
-        except Exception:
-            self._log.lines += 1
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]
@@ -173,9 +172,8 @@ class _Call(pj.Call):  # type: ignore[misc]
     @_guarded
     def onCallTsxState(self, prm: Any) -> None:
         transaction = prm.e.body.tsxState.tsx
-        if transaction.role != pj.PJSIP_ROLE_UAC or transaction.method != "INVITE":
-            return
-        if _received(prm.e) is None:
+        ours = transaction.role == pj.PJSIP_ROLE_UAC and transaction.method == "INVITE"
+        if not ours or _received(prm.e) is None:
             return
         self.heard = True
         if self.leg.phase is Phase.CALLING and transaction.statusCode < 200:
@@ -206,14 +204,13 @@ class _Call(pj.Call):  # type: ignore[misc]
     def onCallTransferRequest(self, prm: Any) -> None:
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
-    def onCallReplaceRequest(self, prm: Any) -> None:
-        prm.statusCode = pj.PJSIP_SC_DECLINE
+    onCallReplaceRequest = onCallTransferRequest
 
 
 class PjStack:
     """The thread that owns pjsua2.
 
-    `start`, `submit` and `stop` may be called from another thread. ``post`` is called in the
+    `start` and `submit` may be called from another thread. ``post`` is called in the
     stack's thread with each event.
     """
 
@@ -227,8 +224,7 @@ class PjStack:
         self.started: Future[None] = Future()
         self.finished: Future[None] = Future()
         self.trunk = Trunk(settings, post, random_bytes, self._make_call)
-        self._settings = settings
-        self._post = post
+        self._settings, self._post = settings, post
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._stop_wanted = False
         self._woken = False
@@ -243,16 +239,12 @@ class PjStack:
         """Begin; ``started`` is done once the stack listens, or holds a SipStartError."""
         threading.Thread(target=self._run, name="sip", daemon=True).start()
 
-    def submit(self, command: Command) -> None:
-        """Have a command carried out soon; never blocks."""
-        self._put(command)
+    def submit(self, command: Command | None) -> None:
+        """Have a command carried out soon; never blocks.
 
-    def stop(self) -> None:
-        """End all calls and the thread; ``finished`` is done afterwards."""
-        self._put(None)
-
-    def _put(self, item: Command | None) -> None:
-        self._commands.put(item)
+        None ends all calls and the thread; ``finished`` is done afterwards.
+        """
+        self._commands.put(command)
         if self._woken:
             return
         self._woken = True
@@ -276,9 +268,8 @@ class PjStack:
         self.started.set_result(None)
         while not self._stop_wanted:
             self._turn()
-        calls = len(self.trunk.calls)
+        end = time.monotonic() + (_LAST_WORDS if self.trunk.calls else 0.0)
         self.trunk.attempt(self.trunk.stop)
-        end = time.monotonic() + (_LAST_WORDS if calls else 0.0)
         while time.monotonic() < end:
             self._turn()
         self._tear_down()
@@ -286,7 +277,7 @@ class PjStack:
 
     def _turn(self) -> None:
         trunk = self.trunk
-        trunk.attempt(self._poll)
+        trunk.attempt(lambda: self._endpoint.libHandleEvents(_POLL_MS))
         # Cleared before the queue is read: a command put after this wakes the next poll.
         self._woken = False
         while not self._commands.empty():
@@ -297,28 +288,14 @@ class PjStack:
                 trunk.attempt(functools.partial(trunk.carry_out, command, time.monotonic()))
         trunk.turn(time.monotonic())
 
-    def _poll(self) -> None:
-        self._endpoint.libHandleEvents(_POLL_MS)
-
     def _make_call(self, leg: Leg) -> _Call:
         return _Call(self.trunk, self._account, leg)
 
     def _set_up(self) -> None:
         settings = self._settings
-        config = pj.EpConfig()
-        if not 0 < settings.max_calls < config.uaConfig.maxCalls:
-            most = config.uaConfig.maxCalls - 1
-            raise SipStartError(f"max_calls must be 1 to {most}: the SIP stack is made for that")
+        config = _endpoint_config(settings)
         self._endpoint = _Endpoint(self.trunk, self._post)
         self._endpoint.libCreate()
-        config.uaConfig.threadCnt = 0
-        config.uaConfig.userAgent = settings.user_agent
-        config.medConfig.threadCnt = 0
-        config.medConfig.hasIoqueue = False
-        config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
-        config.logConfig.msgLogging = 0
-        config.logConfig.level = config.logConfig.consoleLevel = 2
-        config.logConfig.decor = 0
         writer = _LogWriter(self.log)
         config.logConfig.writer = writer
         writer.__disown__()  # libDestroy deletes it, so Python must not
@@ -336,8 +313,7 @@ class PjStack:
 
     def _tear_down(self) -> None:
         trunk = self.trunk
-        waiting = [call for call, _ in trunk.unacknowledged.values()]
-        for call in [*trunk.calls.values(), *waiting]:
+        for call in [*trunk.calls.values(), *(c for c, _ in trunk.unacknowledged.values())]:
             call.this.disown()  # type: ignore[attr-defined]
         trunk.calls.clear()
         trunk.unacknowledged.clear()
@@ -351,6 +327,22 @@ class PjStack:
             # A second of waiting for responses inside is spared: the last words had their time.
             trunk.attempt(lambda: self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG))
             self._endpoint = None
+
+
+def _endpoint_config(settings: SipSettings) -> Any:
+    config = pj.EpConfig()
+    if not 0 < settings.max_calls < config.uaConfig.maxCalls:
+        most = config.uaConfig.maxCalls - 1
+        raise SipStartError(f"max_calls must be 1 to {most}: the SIP stack is made for that")
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.userAgent = settings.user_agent
+    config.medConfig.threadCnt = 0
+    config.medConfig.hasIoqueue = False
+    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+    config.logConfig.msgLogging = 0
+    config.logConfig.level = config.logConfig.consoleLevel = 2
+    config.logConfig.decor = 0
+    return config
 
 
 def _account_config(settings: SipSettings) -> Any:
@@ -404,8 +396,6 @@ def _words(error: Any) -> str:
 def _start_error(error: Exception, settings: SipSettings) -> SipStartError:
     if isinstance(error, SipStartError):
         return error
-    where = f"{settings.bind_addr}:{settings.bind_port}"
     words = _words(error) if isinstance(error, pj.Error) else str(error)
-    return SipStartError(
-        f"SIP cannot listen on {where}: {words}; check bind in the sip interface of cig.conf"
-    )
+    where = f"SIP cannot listen on {settings.bind_addr}:{settings.bind_port}"
+    return SipStartError(f"{where}: {words}; check bind in the sip interface of cig.conf")

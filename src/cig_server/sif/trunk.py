@@ -31,13 +31,12 @@ from cig_server.sif.commands import (
 from cig_server.sif.events import (
     Answered,
     Ended,
-    IncomingInvite,
     MediaChanged,
     Progress,
     Refused,
     SipEvent,
 )
-from cig_server.sif.headers import SipMessage
+from cig_server.sif.invites import end_by_peer, read_invite, refused
 from cig_server.sif.leg import Action, Leg, Phase, Request
 from cig_server.sif.offer_answer import read_offer
 from cig_server.sif.settings import SipSettings
@@ -240,7 +239,7 @@ class Trunk:
         """An INVITE that begins a call has come; the stack has sent 100."""
         name = f"sip-{next(self._numbers)}"
         try:
-            invite = _read_invite(name, text, source)
+            invite = read_invite(name, text, source)
             self._admit()
         except CigError as error:
             call = make_call(Leg(name, Phase.INVITED, 0))
@@ -346,17 +345,7 @@ class Trunk:
         if leg.closing is not None:
             self.over(call, Ended(leg.name, *leg.closing, "us"))
             return
-        message = SipMessage.parse(text) if text else None
-        words = (message.reason() if message else "") or words
-        if message is not None and message.start_line.startswith("BYE "):
-            status, words = 0, words if "=" in words else ""
-        elif leg.phase in (Phase.TALKING, Phase.ANSWERED):
-            status = status if status >= 400 and status != 487 else 408
-        elif leg.phase is not Phase.CALLING:
-            status = 487
-        elif status < 300:
-            status = 503
-        self.over(call, Ended(leg.name, status, words, "peer"))
+        self.over(call, Ended(leg.name, *end_by_peer(leg.phase, status, words, text), "peer"))
 
     def callback_failed(self, call: StackCall | None, error: Exception) -> None:
         """A callback broke: its call ends, all others go on."""
@@ -399,27 +388,3 @@ class Trunk:
             self.ended.append(call)
         if call.announced:
             self._post(ended)
-
-
-def _read_invite(name: str, text: str, source: str) -> IncomingInvite:
-    message = SipMessage.parse(text)
-    sdp = message.sdp()
-    return IncomingInvite(
-        call=name,
-        request_uri=message.request_uri(),
-        from_uri=message.from_uri(),
-        call_id=message.call_id(),
-        offer=None if sdp is None else read_offer(sdp),
-        source=source,
-    )
-
-
-def refused(text: str, status: int, reason: str, source: str) -> Refused:
-    """Give the event for an INVITE that was refused, with what of it can be read."""
-    uris = ["", ""]
-    for index, read in enumerate((SipMessage.request_uri, SipMessage.from_uri)):
-        try:
-            uris[index] = read(SipMessage.parse(text))
-        except CigError:
-            continue
-    return Refused(uris[0], uris[1], status, reason, source)
