@@ -124,7 +124,7 @@ class ControlServer:
 
     # --- the inside -----------------------------------------------------------------------------
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pid, uid = _peer(writer)
         if uid != self._allowed_uid:
             self._service.counters["connections_refused"] += 1
@@ -136,13 +136,7 @@ class ControlServer:
             )
             writer.close()
             return
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await self._serve(reader, writer, pid)
-        finally:
-            self._tasks.discard(task)
+        self._spawn(self._serve(reader, writer, pid))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
