@@ -78,6 +78,12 @@ class Via:
         return Via(match[1].upper(), match[2], port, parse_parameters(match[4] or ""))
 
 
+def user_of(uri: str) -> str:
+    """Give the user part of a SIP URI as written, empty where it has none."""
+    user, at, _ = uri.partition(":")[2].partition("@")
+    return user.partition(";")[0] if at else ""
+
+
 def destination(uri: str) -> Destination:
     """Give host and port of a SIP URI, 5060 where it names none; raises SipError."""
     match = _SIP_URI.fullmatch(uri)

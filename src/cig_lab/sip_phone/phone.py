@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 from cig_lab.sip_phone import events
-from cig_lab.sip_phone.address import Destination
+from cig_lab.sip_phone.address import Destination, user_of
 from cig_lab.sip_phone.agent import CallError, UserAgent
 from cig_lab.sip_phone.call import Ending, SipCall
 from cig_lab.sip_phone.media import RtpMedia
@@ -20,9 +20,12 @@ DTMF = 101
 
 
 class SipPhone:
-    """A phone with one user; made by `start`, ended by `stop`."""
+    """A phone with one user, 404 for any other; made by `start`, ended by `stop`."""
 
-    def __init__(self, *, codecs: tuple[str, ...], random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, *, user: str, codecs: tuple[str, ...], random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self.user = user
         self.codecs = codecs
         self._random = random_bytes
         self._calls: dict[str, SipCall] = {}
@@ -45,7 +48,7 @@ class SipPhone:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> SipPhone:
         """Bind and be ready; ``domain`` stands in From, default the address. Raises OSError."""
-        phone = SipPhone(codecs=codecs, random_bytes=random_bytes)
+        phone = SipPhone(user=user, codecs=codecs, random_bytes=random_bytes)
         opener = TcpTransport.open if transport == "TCP" else UdpTransport.open
         phone._transport = await opener(host, port, phone._received)
         phone._agent = UserAgent(
@@ -213,6 +216,9 @@ class SipPhone:
         media = await RtpMedia.open(self._random, self.address[0])
         call = SipCall(self, event.call, media, peer=event.from_uri)
         self._calls[event.call] = call
+        if user_of(event.to_uri) != self.user:
+            self.reject(call, 404)
+            return
         try:
             call.offer = AudioDescription.parse(event.sdp) if event.sdp is not None else None
         except SdpError:

@@ -22,6 +22,7 @@ REASONS = {
     183: "Session Progress",
     200: "OK",
     302: "Moved Temporarily",
+    404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
     480: "Temporarily Unavailable",

@@ -8,6 +8,7 @@ gap in the middle is a fault. Digits take the place of audio while they last.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,6 +79,8 @@ class VoiceStream:
     detector: DigitDetector = field(default_factory=DigitDetector)
     counters: Counters = field(default_factory=Counters)
     source: Source | None = None
+    on_audio: Callable[[Samples], None] | None = None
+    """Gets the samples of each audio packet as it comes: for an echo."""
     _digits: DigitSender = field(default_factory=DigitSender)
     _queue: deque[bytes] = field(default_factory=deque)
     _frames: int = 0
@@ -153,6 +156,8 @@ class VoiceStream:
                 self.source.measure(packet.timestamp, now)
             samples = np.frombuffer(codec.to_linear(packet.payload), dtype=np.int16)
             self.recorder.add(packet.ssrc, packet.timestamp, samples, now)
+            if self.on_audio is not None:
+                self.on_audio(samples)
         elif packet.payload_type == self.format.receive_dtmf:
             self.detector.receive(packet.ssrc, packet.timestamp, packet.payload)
         else:

@@ -87,7 +87,7 @@ async def test_busy_cancel_and_no_common_codec(phones: Phones) -> None:
 
 
 async def test_reports_are_exchanged() -> None:
-    one, two = await SipPhone.start(user="1"), await SipPhone.start(user="2")
+    one, two = await SipPhone.start(user="101"), await SipPhone.start(user="102")
     calling, called = await connect((one, two))
     await asyncio.gather(calling.play(signals.make("rise", 1.2)))
     for call in (calling, called):
@@ -113,7 +113,7 @@ async def run_sipp(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
 async def test_sipp_calls_the_phone(tmp_path: Path, transport: str, mode: str) -> None:
     phone = await SipPhone.start(user="101", transport=transport)
     target = f"127.0.0.1:{phone.address[1]}"
-    process = await run_sipp(tmp_path, "-sn", "uac", "-t", mode, "-d", "200", target)
+    process = await run_sipp(tmp_path, "-sn", "uac", "-s", "101", "-t", mode, "-d", "200", target)
     call = await asyncio.wait_for(phone.incoming(), 10)
     call.ring()
     await call.accept()
@@ -133,3 +133,11 @@ async def test_phone_calls_sipp(tmp_path: Path, unused_udp_port: int) -> None:
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     await phone.stop()
+
+
+async def test_another_user_is_not_found() -> None:
+    one, two = await SipPhone.start(user="101"), await SipPhone.start(user="102")
+    calling = await one.dial(f"sip:103@127.0.0.1:{two.address[1]}")
+    assert (await calling.ended).status == 404
+    await one.stop()
+    await two.stop()

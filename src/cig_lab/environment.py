@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole lab on loopback: KMS, CRS, secure phone, the gateway's real programs, SIP phone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cig_lab import ports
+from cig_lab.crs import CrsServer
+from cig_lab.kms import LabKms, months_for
+from cig_lab.phone.phone import SecurePhone
+from cig_lab.process import Child, LabError, run
+from cig_lab.sip_phone.phone import SipPhone
+from cig_relay.keys import keystore
+
+HOST = "127.0.0.1"
+SECURE_URI = "tel:+46701234567"
+GATEWAY_URI = "tel:+8888"
+PBX_USER = "101"
+MGMT_PORT = 8083
+
+_CONNECT_SECONDS = 20.0
+_POLL_SECONDS = 0.05
+_RTP_PORTS = 400
+
+# The manual's simple example; pbx.com is the SIP phone, secure.com the gateway itself.
+_CONFIGURATION = """\
+// The manual's simple example with the lab's addresses.
+map maptel2sip {{
+  entry telext2sip
+    tel "tel:+8888;{{TELEXT}}"
+    sip "sip:{{TELEXT}}@{pbx}";
+}}
+
+map mapsip2tel {{
+  entry sipext2tel
+    sip "sip:9{{SIPEXT}}@{host}"
+    tel "tel:+{{SIPEXT}}";
+}}
+
+map srctel2sip {{
+  entry tel2sipsrc
+    tel "tel:+{{TELEXT}}"
+    sip "sip:{{TELEXT}}@{host}";
+}}
+{any_source_map}
+interfaces {{
+  tel {{
+    extension map maptel2sip;{any_source}
+    rtp_port_range {tel_low} {tel_high};
+  }}
+  sip {{
+    extension map mapsip2tel;
+    source map srctel2sip;
+    bind {host};
+    port {sip_port};
+    rtp_port_range {sip_low} {sip_high};
+    messaging true;
+  }}
+}}
+"""
+
+_ANY_SOURCE_MAP = """
+// Whoever calls from outside the PBX is shown by his user part, as in the manual's second example.
+map srcsip2tel {
+  entry all
+    sip "sip:{series}@{discard}"
+    tel "tel:+8888;{series}";
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What can be chosen; ports of 0 are drawn.
+
+    ``any_caller`` lets every SIP caller in, not only the PBX (the demo's ``up``). ``pbx`` is
+    where calls to SIP go instead of the SIP phone: ``host:port``, or ``host:port;transport=tcp``.
+    """
+
+    sip_port: int = 0
+    mgmt_port: int = MGMT_PORT
+    any_caller: bool = False
+    keep: bool = False
+    pbx: str = ""
+
+
+class Environment:
+    """Everything that a call needs; ``async with Environment(plan) as lab``.
+
+    ``mgmt_port`` is the planned one, or another one where that was taken.
+    """
+
+    crs: CrsServer
+    phone: SecurePhone
+    sip_phone: SipPhone
+    relay: Child
+    server: Child
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.plan = plan or Plan()
+        self.sip_port = self.plan.sip_port
+        self.mgmt_port = self.plan.mgmt_port
+        self.folder = Path()
+        self._stack = AsyncExitStack()
+
+    @property
+    def gateway(self) -> tuple[str, int]:
+        """Where the gateway takes SIP."""
+        return HOST, self.sip_port
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cig-lab-"))
+        if not self.plan.keep:
+            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._choose_ports()
+        kms = LabKms()
+        months = months_for(time.time())
+        self.crs = await self._stack.enter_async_context(
+            CrsServer(kpak=kms.kpak, domain=kms.domain, host=HOST)
+        )
+        self.phone = SecurePhone(
+            kms.user_keys(SECURE_URI, months),
+            crs=self.crs.tls_address,
+            pin=self.crs.certificate_sha256,
+            host=HOST,
+        )
+        self._stack.push_async_callback(self.phone.stop)
+        self.sip_phone = await SipPhone.start(user=PBX_USER, host=HOST)
+        self._stack.push_async_callback(self.sip_phone.stop)
+        self._write_files(kms, months)
+        await self._start_gateway()
+        await asyncio.wait_for(self.phone.ready(), _CONNECT_SECONDS)
+        await self._until("the gateway to be connected", self._connected)
+
+    def _choose_ports(self) -> None:
+        if not self.sip_port:
+            self.sip_port = ports.free_port(HOST)
+        elif not ports.is_free(HOST, self.sip_port):
+            raise LabError(
+                f"SIP port {self.sip_port} on {HOST} is taken, perhaps by a softphone or PBX: "
+                "end that program, or choose another port with --sip-port"
+            )
+        if not ports.is_free(HOST, self.mgmt_port, ("tcp",)):
+            self.mgmt_port = ports.free_port(HOST, ("tcp",))
+
+    def _write_files(self, kms: LabKms, months: tuple[str, ...]) -> None:
+        userdata = self.folder / "userdata"
+        userdata.mkdir(mode=0o700)
+        crs_host, crs_port = self.crs.tls_address
+        material = kms.gateway_material(
+            GATEWAY_URI,
+            months,
+            crs=f"{crs_host}:{crs_port}",
+            anchor_pin=self.crs.certificate_sha256,
+        )
+        keystore.save(userdata, material)
+        low, high = ports.rtp_range(2 * _RTP_PORTS)
+        any_caller = self.plan.any_caller
+        (self.folder / "cig.conf").write_text(
+            _CONFIGURATION.format(
+                pbx=self.plan.pbx or f"{HOST}:{self.sip_phone.address[1]}",
+                host=HOST,
+                sip_port=self.sip_port,
+                tel_low=low,
+                tel_high=low + _RTP_PORTS - 1,
+                sip_low=low + _RTP_PORTS,
+                sip_high=high,
+                any_source_map=_ANY_SOURCE_MAP if any_caller else "",
+                any_source="\n    source map srcsip2tel;" if any_caller else "",
+            )
+        )
+
+    async def _start_gateway(self) -> None:
+        folder = self.folder
+        common = ("--config", str(folder / "cig.conf"))
+        socket = str(folder / "relay.sock")
+        self.relay = await Child.start(
+            "cig-relay",
+            (
+                *common,
+                *("--userdata", str(folder / "userdata")),
+                *("--socket", socket),
+                *("--log", str(folder / "cig-relay.log")),
+            ),
+            folder=folder,
+        )
+        self._stack.push_async_callback(self.relay.stop)
+        self.server = await Child.start(
+            "cig-server",
+            (
+                *common,
+                *("--relay-socket", socket),
+                *("--mgmt-port", str(self.mgmt_port)),
+                *("--mgmt-token", str(folder / "mgmt-token")),
+                *("--log", str(folder / "cig-server.log")),
+                *("--session-log", str(folder / "session.log")),
+            ),
+            folder=folder,
+        )
+        self._stack.push_async_callback(self.server.stop)
+
+    # --- what tests and the demo ask -------------------------------------------------------
+
+    async def cli(self, *arguments: str) -> str:
+        """Run the real cig-cli against the gateway; raises LabError unless it succeeds."""
+        code, output = await run("cig-cli", "--port", str(self.mgmt_port), *arguments)
+        if code:
+            raise LabError(f"cig-cli {' '.join(arguments)} ended with {code}:\n{output}")
+        return output
+
+    async def ask(self, command: str) -> Any:
+        """Ask the management port for a command's JSON object."""
+        word, _, rest = command.partition(" ")
+        reader, writer = await asyncio.open_connection(HOST, self.mgmt_port)
+        try:
+            writer.write(f"{word} --json {rest}".rstrip().encode() + b"\n")
+            return json.loads(await reader.readline())
+        finally:
+            writer.close()
+
+    async def _connected(self) -> bool:
+        for child in (self.relay, self.server):
+            if child.returncode is not None:
+                raise LabError(f"{child.name} ended with {child.returncode}")
+        status = await self.ask("status")
+        return bool(status["umsg_connected"])
+
+    async def _until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+        deadline = asyncio.get_running_loop().time() + _CONNECT_SECONDS
+        while not await condition():
+            if asyncio.get_running_loop().time() > deadline:
+                raise LabError(f"waited in vain for {what}\n{self.tails()}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def tails(self) -> str:
+        """Give the ends of the gateway's logs."""
+        children = [getattr(self, name, None) for name in ("relay", "server")]
+        return "\n".join(child.tail() for child in children if child is not None)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real programs as children: started, awaited until ready, stopped by their process id.
+
+A child says that it is ready by the protocol of sd_notify: READY=1 in a datagram to the socket
+that NOTIFY_SOCKET names. Nothing waits for a fixed time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 7.0
+"""The daemons promise to stop within 5 s."""
+_TAIL_LINES = 15
+
+
+class LabError(Exception):
+    """Something in the lab did not come about; the text is for whoever started it."""
+
+
+def program(name: str) -> Path:
+    """Give the path of one of our programs: it lies beside the Python that runs us."""
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        raise LabError(f"{path} does not exist: install the project into this environment first")
+    return path
+
+
+class Child:
+    """One running program."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, None while it runs."""
+        return self._process.returncode
+
+    @staticmethod
+    async def start(name: str, arguments: Sequence[str], *, folder: Path) -> Child:
+        """Start a program and wait until it is ready; raises LabError with the end of its log.
+
+        It gets a session of its own, so that Ctrl-C reaches us alone, and we stop all in order.
+        """
+        log = folder / f"{name}.out"
+        notify = folder / f"{name}.notify"
+        with _notify_socket(notify) as ready, log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                program(name),
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "NOTIFY_SOCKET": str(notify)},
+                start_new_session=True,
+            )
+            child = Child(name, process, log)
+            try:
+                await asyncio.wait_for(child._ready(ready), READY_SECONDS)
+            except (TimeoutError, LabError):
+                await child.stop()
+                raise LabError(f"{name} did not get ready\n{child.tail()}") from None
+            except BaseException:
+                await child.stop()
+                raise
+        return child
+
+    async def _ready(self, notifications: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.ensure_future(self._process.wait())
+        try:
+            while True:
+                told = asyncio.ensure_future(loop.sock_recv(notifications, 4096))
+                await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
+                if not told.done():
+                    told.cancel()
+                    raise LabError(f"{self.name} ended with {self.returncode}")
+                if b"READY=1" in told.result().split(b"\n"):
+                    return
+        finally:
+            ended.cancel()
+
+    async def wait(self) -> int:
+        """Wait until it ends; gives the exit code."""
+        return await self._process.wait()
+
+    def tail(self) -> str:
+        """Give the last lines that it wrote to its output and its log."""
+        parts = []
+        for path in (self.log, self.log.with_suffix(".log")):
+            with contextlib.suppress(OSError):
+                lines = path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+                parts += [f"{path.name}: {line}" for line in lines]
+        return "\n".join(parts) or f"{self.name} wrote nothing"
+
+    async def stop(self) -> int:
+        """End it by SIGTERM, by SIGKILL where that does not help; gives the exit code."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+        return await self._process.wait()
+
+
+def _notify_socket(path: Path) -> socket.socket:
+    notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notifications.setblocking(False)
+    notifications.bind(str(path))
+    return notifications
+
+
+async def run(name: str, *arguments: str, seconds: float = 20.0) -> tuple[int, str]:
+    """Run one of our programs to its end; gives its exit code and all that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        program(name),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), seconds)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise LabError(f"{name} {' '.join(arguments)} took more than {seconds:.0f} s") from None
+    return process.returncode or 0, output.decode(errors="replace")
