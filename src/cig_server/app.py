@@ -144,16 +144,24 @@ async def _run(options: Options, config: Configuration, reopen: Callable[[], Non
         click.echo(f"cig-server: cannot start: {error}", err=True)
         await server.stop()
         return EXIT_FAILED
-    daemon.notify("READY=1")
+    _notify("READY=1")
     sip = server.sip_settings
     logger.info("ready: SIP on %s:%d, management on 127.0.0.1:%d",
                 sip.bind_addr, sip.bind_port, options.mgmt_port)  # fmt: skip
     await stop.wait()
-    daemon.notify("STOPPING=1")
+    _notify("STOPPING=1")
     logger.info("stopping: %d calls are up", server.manager.live_count)
     await server.stop()
     logger.info("stopped")
     return 0
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify); a service manager that does not listen any more stops nothing."""
+    try:
+        daemon.notify(state)
+    except OSError as error:
+        logger.warning("systemd could not be told %s: %s", state, error)
 
 
 def _log_configuration(config: Configuration) -> None:
