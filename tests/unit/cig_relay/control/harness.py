@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -248,6 +249,24 @@ def bang(
 def place(*, call: str = "p1", to_uri: str = ALICE) -> PlaceCallRequest:
     """Make the server's request for a call to Alice."""
     return PlaceCallRequest(call, CALL_ID, f"{GATEWAY};101", to_uri, OFFER, 101)
+
+
+def free_pair() -> int:
+    """Find an even UDP port of the loopback address that is free, as is the one after it."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second,
+        ):
+            first.bind((LOOPBACK, 0))
+            port = int(first.getsockname()[1])
+            if port % 2:
+                continue
+            try:
+                second.bind((LOOPBACK, port + 1))
+            except OSError:
+                continue
+            return port
 
 
 def lab_keys() -> KeyMaterial:

@@ -32,7 +32,16 @@ from mikey_sakke.message import IMessage
 from mikey_sakke.payloads import Payload, Sakke, SecurityPolicy, Sign
 from mikey_sakke.session import signed_prefix
 from umsg.binding import ANSWER_INFO, answer_mac
-from unit.cig_relay.control.harness import CALL_ID, OFFER, Peer, Rig, bang, lab_keys, relay
+from unit.cig_relay.control.harness import (
+    CALL_ID,
+    OFFER,
+    Peer,
+    Rig,
+    bang,
+    free_pair,
+    lab_keys,
+    relay,
+)
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, MALLORY, NOW, material, user
 
 
@@ -290,7 +299,8 @@ async def test_no_g711_is_no_call(rig: Rig, peer: Peer) -> None:
 
 
 async def test_without_a_free_port_nothing_is_left_behind(tmp_path: Path) -> None:
-    ports = MediaSettings(PortRange(21000, 29998), PortRange(39000, 39001))
+    pair = free_pair()
+    ports = MediaSettings(PortRange(21000, 29998), PortRange(pair, pair + 1))
     async with relay(tmp_path, keys=lab_keys(), settings=ports) as running:
         peer = await running.peer()
         await peer.expect(AcceptCallReply, bang(call="first")[1])

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The small parts of the relay's shell: addresses, the view of cig.conf, systemd's socket."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from pathlib import Path
+
+import pytest
+
+from cig_common.config import loads
+from cig_relay.addresses import TelAddress, default_address, route_address
+from cig_relay.config_view import describe, media_settings
+from cig_relay.media.engine import PortRange
+from cig_relay.notify import notify
+
+
+def test_route_to_a_loopback_address_is_loopback() -> None:
+    assert route_address("127.0.0.1", 5223) == "127.0.0.1"
+    assert route_address("localhost", 5223) in ("127.0.0.1", "::1")
+
+
+def test_an_override_is_asked_for_the_route() -> None:
+    assert route_address("192.0.2.7", 5223, {"192.0.2.7": "127.0.0.1"}) == "127.0.0.1"
+
+
+def test_default_address_is_one() -> None:
+    ipaddress.ip_address(default_address())
+
+
+async def test_tel_address_follows_the_route_to_the_first_crs_that_resolves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    address = TelAddress(None)
+    assert address() == default_address()
+    await address.refresh(["no-such-host.invalid:5223", "127.0.0.1:5223"], {})
+    assert address() == "127.0.0.1"
+    assert "no route to the CRS no-such-host.invalid:5223" in caplog.text
+    caplog.clear()
+    await address.refresh(["no-such-host.invalid:5223"], {})
+    assert address() == "127.0.0.1"
+
+
+async def test_a_fixed_tel_address_stays() -> None:
+    address = TelAddress("192.0.2.9")
+    await address.refresh(["127.0.0.1:5223"], {})
+    assert address() == "192.0.2.9"
+
+
+def test_view_of_the_configuration() -> None:
+    configuration = loads(
+        "interfaces { tel { rtp_port_range 1024 2048;"
+        " rtp_remote_addr_override 192.0.2.1 192.168.1.15;"
+        " rtp_remote_addr_override 192.0.2.1 192.168.1.16; }"
+        " sip { bind 192.168.1.1; rtp_port_range 3000 4000; } }"
+    )
+    settings = media_settings(configuration)
+    assert settings.tel_ports == PortRange(1024, 2048)
+    assert settings.sip_ports == PortRange(3000, 4000)
+    assert settings.tel_override == {"192.0.2.1": "192.168.1.15"}
+    assert settings.sip_override == {}
+    lines = list(describe(configuration))
+    assert "cig.conf: tel rtp_port_range 1024 2048" in lines
+    assert "cig.conf: sip bind 192.168.1.1" in lines
+
+
+def test_the_defaults_of_the_configuration() -> None:
+    configuration = loads("")
+    assert media_settings(configuration).tel_ports == PortRange(16384, 32767)
+    assert "not set" in list(describe(configuration))[-1]
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+    name = f"{tmp_path}/notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind("\0" + name if abstract else name)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + name if abstract else name)
+        notify("READY=1")
+        assert told.recv(100) == b"READY=1"
+
+
+@pytest.mark.parametrize("value", ["", "relative", "/no/such/socket"])
+def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", value)
+    notify("READY=1")
