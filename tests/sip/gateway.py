@@ -139,4 +139,4 @@ class Gateway:
         if self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
-        self._reader.cancel()
+        await self._reader

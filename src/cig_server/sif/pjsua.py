@@ -233,8 +233,6 @@ class PjStack:
         self._endpoint: Any = None
         self._account: Any = None
 
-    # --- from other threads ---------------------------------------------------------------------
-
     def start(self) -> None:
         """Begin; ``started`` is done once the stack listens, or holds a SipStartError."""
         threading.Thread(target=self._run, name="sip", daemon=True).start()
