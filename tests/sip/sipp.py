@@ -25,9 +25,11 @@ DEFAULTS = {
     "domain": "pbx.com",
     "addr": HOST,
     "media_port": "6000",
+    "early_port": "6300",
     "formats": "8 0 101",
     "maps": "a=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15",
     "talk_ms": "100",
+    "hold_ms": "100",
     "check": ".",
     "check_too": ".",
     "contact_extra": "",
@@ -66,6 +68,16 @@ def _is_free(port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
+def _is_ready(port: int, transport: str) -> bool:
+    """Tell whether the kernel lists a UDP socket, or a listening TCP socket, on a port."""
+    table, state = ("tcp", "0A") if transport.startswith("t") else ("udp", "07")
+    for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        _, local, _, current = line.split()[:4]
+        if local.endswith(f":{port:04X}") and current == state:
+            return True
+    return False
+
+
 class Sipp:
     """One run of SIPp on ``port``; make it with `caller` or `callee`."""
 
@@ -73,6 +85,11 @@ class Sipp:
         self.port = port
         self._folder = folder
         self._process = process
+
+    @property
+    def pid(self) -> int:
+        """The run's process id."""
+        return self._process.pid
 
     @classmethod
     async def caller(
@@ -86,11 +103,16 @@ class Sipp:
         calls: int = 1,
         rate: int = 10,
         seconds: int = 20,
+        echo: bool = False,
         **values: object,
     ) -> Sipp:
-        """Call ``user`` at port ``target``; ``transport`` is ``u1`` (UDP) or ``t1`` (TCP)."""
-        options = ["-s", user, "-r", str(rate), f"{HOST}:{target}"]
-        return await cls._run(folder, scenario, transport, calls, seconds, values, options)
+        """Call ``user`` at port ``target``; ``transport`` is ``u1`` (UDP) or ``t1`` (TCP).
+
+        With ``echo`` SIPp itself sends back all RTP that comes to its ``media_port``.
+        """
+        options = ["-s", user, "-r", str(rate), f"{HOST}:{target}", *_echoing(echo, values)]
+        port = free_port()
+        return await cls._run(folder, scenario, port, transport, calls, seconds, values, options)
 
     @classmethod
     async def callee(
@@ -101,12 +123,15 @@ class Sipp:
         transport: str = "u1",
         calls: int = 1,
         seconds: int = 20,
+        port: int = 0,
+        echo: bool = False,
         **values: object,
     ) -> Sipp:
-        """Take ``calls`` calls; ready to do so when this returns."""
-        sipp = await cls._run(folder, scenario, transport, calls, seconds, values, [])
-        kind = socket.SOCK_STREAM if transport.startswith("t") else socket.SOCK_DGRAM
-        while _is_free(sipp.port, kind) and sipp._process.returncode is None:
+        """Take ``calls`` calls on ``port`` (0: any); ready to do so when this returns."""
+        options = _echoing(echo, values)
+        port = port or free_port()
+        sipp = await cls._run(folder, scenario, port, transport, calls, seconds, values, options)
+        while not _is_ready(sipp.port, transport) and sipp._process.returncode is None:
             await asyncio.sleep(0.01)
         return sipp
 
@@ -115,13 +140,13 @@ class Sipp:
         cls,
         folder: Path,
         scenario: str,
+        port: int,
         transport: str,
         calls: int,
         seconds: int,
         values: dict[str, object],
         options: list[str],
     ) -> Sipp:
-        port = free_port()
         folder = folder / f"{scenario}-{port}"
         folder.mkdir()
         file = folder / "scenario.xml"
@@ -159,6 +184,17 @@ class Sipp:
     def _text(self, name: str) -> str:
         file = self._folder / name
         return file.read_text(errors="replace") if file.exists() else ""
+
+
+def _echoing(echo: bool, values: dict[str, object]) -> list[str]:
+    """Give SIPp's options for an echo; it takes four ports in a row, from an even one on."""
+    if not echo:
+        return []
+    port = 1
+    while port % 2 or not all(_is_free(port + more, socket.SOCK_DGRAM) for more in range(4)):
+        port = free_port()
+    values["media_port"] = port
+    return ["-rtp_echo", "-mp", str(port)]
 
 
 def filled(scenario: str, values: dict[str, object]) -> str:
