@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -24,7 +24,8 @@ from cig_lab.report import (
     DemoReport,
     Hearing,
 )
-from cig_lab.sip_phone.call import CallEndedError, SipCall
+from cig_lab.sip_phone.call import CallEndedError, Ending, SipCall
+from umsg.call import CallEnded
 
 DIALLED_BY_SECURE = "+8888w101"
 SECURE_NUMBER = "946701234567"
@@ -47,8 +48,9 @@ async def run(out: Path, say: Say, *, mgmt_port: int = MGMT_PORT, keep: bool = F
     report = DemoReport()
     task = asyncio.current_task()
     if task is not None:
-        # Without this a SIGTERM would leave the gateway's programs behind.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        # Otherwise a signal could leave the gateway's programs behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     say("Starting the lab's KMS, CRS and phones, and the real cig-relay and cig-server ...")
     async with Environment(Plan(mgmt_port=mgmt_port, keep=keep)) as lab:
         if lab.mgmt_port != mgmt_port:
@@ -59,6 +61,8 @@ async def run(out: Path, say: Say, *, mgmt_port: int = MGMT_PORT, keep: bool = F
             report.calls.append(await act(lab, say))
         if not report.ok:
             say(lab.tails())
+            for path in lab.save_logs(out / "logs"):
+                say(f"wrote {path}")
     say("")
     for line in report.table():
         say(line)
@@ -76,22 +80,22 @@ async def _secure_to_sip(lab: Environment, say: Say) -> CallReport:
     secure = await lab.phone.dial(DIALLED_BY_SECURE)
 
     async def act() -> None:
-        sip = await _step("the SIP phone to ring", lab.sip_phone.incoming())
+        sip = await _step("the SIP phone rang", lab.sip_phone.incoming(), secure.ended)
         sip.ring()
-        await _step("the secure phone to hear of the ringing", secure.growled)
+        await _step("the secure phone heard of the ringing", secure.growled)
         say(f"The SIP phone {PBX_USER} rings, called by {sip.peer}. It answers.")
-        await _step("the SIP phone's answer to be acknowledged", sip.accept())
-        await _step("the secure phone to be connected", secure.up)
+        await _step("the SIP phone's answer was acknowledged", sip.accept())
+        await _step("the secure phone was connected", secure.up)
         report.setup_ms = _milliseconds(secure.setup_seconds)
         say(f"Connected. The secure phone sends the digits {' '.join(DIGITS)}.")
-        await _step("the digits to be sent", secure.send_digits(DIGITS))
+        await _step("the digits were sent", secure.send_digits(DIGITS))
         await _digits_seen(sip)
         report.dtmf = sip.digits
         await _while_up(lab, report, say)
         say("Both play their signals for 3 s.")
         report.by_callee, report.by_caller = await _talk("call1", secure, sip, ("rise", "fall"))
         secure.hangup()
-        await _step("the SIP phone to hear of the end", sip.ended)
+        await _step("the SIP phone heard of the end", sip.ended)
 
     await _guarded(report, act(), secure.hangup)
     return report
@@ -104,18 +108,18 @@ async def _sip_to_secure(lab: Environment, say: Say) -> CallReport:
     sip = await lab.sip_phone.dial(f"{to_uri}:{lab.sip_port}", through=lab.gateway)
 
     async def act() -> None:
-        secure = await _step("the secure phone to growl", lab.phone.incoming())
-        await _step("the SIP phone to hear of the ringing", sip.ringing)
+        secure = await _step("the secure phone growled", lab.phone.incoming(), sip.ended)
+        await _step("the SIP phone heard of the ringing", sip.ringing)
         say(f"The secure phone growls, called by {secure.machine.from_uri}. It accepts.")
-        await _step("the secure phone to be connected", secure.accept())
-        await _step("the SIP phone to be connected", sip.up)
+        await _step("the secure phone was connected", secure.accept())
+        await _step("the SIP phone was connected", sip.up)
         report.setup_ms = _milliseconds(sip.setup_seconds)
         await _while_up(lab, report, say)
         say("Both play their signals for 3 s.")
         heard = await _talk("call2", secure, sip, ("low-rise", "low-fall"))
         report.by_caller, report.by_callee = heard
         sip.hangup()
-        await _step("the secure phone to hear of the end", secure.ended)
+        await _step("the secure phone heard of the end", secure.ended)
 
     await _guarded(report, act(), sip.hangup)
     return report
@@ -130,11 +134,22 @@ async def _guarded(report: CallReport, act: Awaitable[None], hangup: Callable[[]
         hangup()
 
 
-async def _step(what: str, awaited: Awaitable[_Result]) -> _Result:
-    try:
-        return await asyncio.wait_for(awaited, STEP_SECONDS)
-    except TimeoutError:
-        raise LabError(f"waited {STEP_SECONDS:.0f} s in vain for {what}") from None
+async def _step(
+    what: str,
+    awaited: Awaitable[_Result],
+    *ends: asyncio.Future[CallEnded] | asyncio.Future[Ending],
+) -> _Result:
+    """Wait for something, but neither for ever nor beyond one of the calls' ends."""
+    step = asyncio.ensure_future(awaited)
+    waiting: set[asyncio.Future[Any]] = {step, *ends}
+    await asyncio.wait(waiting, timeout=STEP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    if step.done():
+        return step.result()
+    step.cancel()
+    for end in ends:
+        if end.done():
+            raise LabError(f"the call ended ({end.result().reason}) before {what}")
+    raise LabError(f"{STEP_SECONDS:.0f} s went by without {what}")
 
 
 async def _digits_seen(sip: SipCall) -> None:
@@ -163,7 +178,8 @@ async def _talk(
 ) -> tuple[Hearing, Hearing]:
     """Let both speak at once; gives what the SIP phone heard, then what the secure phone heard."""
     from_secure, from_sip = (signals.make(signal) for signal in names)
-    await _step("both to finish", asyncio.gather(secure.play(from_secure), sip.play(from_sip)))
+    speaking = asyncio.gather(secure.play(from_secure), sip.play(from_sip))
+    await _step("both had spoken", speaking, secure.ended, sip.ended)
     # The last packets are still on their way.
     await asyncio.sleep(_TAIL_SECONDS)
     by_sip, by_secure = sip.recorded(), secure.recorded()

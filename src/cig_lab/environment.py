@@ -32,6 +32,7 @@ MGMT_PORT = 8083
 _CONNECT_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 _RTP_PORTS = 400
+_MAX_ANSWER = 1 << 24
 
 # The manual's simple example; pbx.com is the SIP phone, secure.com the gateway itself.
 _CONFIGURATION = """\
@@ -112,6 +113,7 @@ class Environment:
         self.sip_port = self.plan.sip_port
         self.mgmt_port = self.plan.mgmt_port
         self.folder = Path()
+        self.rtp_ports = range(0)
         self._stack = AsyncExitStack()
 
     @property
@@ -155,7 +157,8 @@ class Environment:
         self.sip_phone = await SipPhone.start(user=PBX_USER, host=HOST)
         self._stack.push_async_callback(self.sip_phone.stop)
         self._write_files(kms, months)
-        await self._start_gateway()
+        await self.start_relay()
+        await self.start_server()
         await asyncio.wait_for(self.phone.ready(), _CONNECT_SECONDS)
         await self._until("the gateway to be connected", self._connected)
 
@@ -182,6 +185,7 @@ class Environment:
         )
         keystore.save(userdata, material)
         low, high = ports.rtp_range(2 * _RTP_PORTS)
+        self.rtp_ports = range(low, high + 1)
         any_caller = self.plan.any_caller
         (self.folder / "cig.conf").write_text(
             _CONFIGURATION.format(
@@ -197,32 +201,33 @@ class Environment:
             )
         )
 
-    async def _start_gateway(self) -> None:
-        folder = self.folder
-        common = ("--config", str(folder / "cig.conf"))
-        socket = str(folder / "relay.sock")
+    async def start_relay(self) -> None:
+        """Start cig-relay; again too, after it has ended."""
         self.relay = await Child.start(
             "cig-relay",
             (
-                *common,
-                *("--userdata", str(folder / "userdata")),
-                *("--socket", socket),
-                *("--log", str(folder / "cig-relay.log")),
+                *("--config", str(self.folder / "cig.conf")),
+                *("--userdata", str(self.folder / "userdata")),
+                *("--socket", str(self.folder / "relay.sock")),
+                *("--log", str(self.folder / "cig-relay.log")),
             ),
-            folder=folder,
+            folder=self.folder,
         )
         self._stack.push_async_callback(self.relay.stop)
+
+    async def start_server(self) -> None:
+        """Start cig-server; again too, after it has ended."""
         self.server = await Child.start(
             "cig-server",
             (
-                *common,
-                *("--relay-socket", socket),
+                *("--config", str(self.folder / "cig.conf")),
+                *("--relay-socket", str(self.folder / "relay.sock")),
                 *("--mgmt-port", str(self.mgmt_port)),
-                *("--mgmt-token", str(folder / "mgmt-token")),
-                *("--log", str(folder / "cig-server.log")),
-                *("--session-log", str(folder / "session.log")),
+                *("--mgmt-token", str(self.folder / "mgmt-token")),
+                *("--log", str(self.folder / "cig-server.log")),
+                *("--session-log", str(self.folder / "session.log")),
             ),
-            folder=folder,
+            folder=self.folder,
         )
         self._stack.push_async_callback(self.server.stop)
 
@@ -238,7 +243,7 @@ class Environment:
     async def ask(self, command: str) -> Any:
         """Ask the management port for a command's JSON object."""
         word, _, rest = command.partition(" ")
-        reader, writer = await asyncio.open_connection(HOST, self.mgmt_port)
+        reader, writer = await asyncio.open_connection(HOST, self.mgmt_port, limit=_MAX_ANSWER)
         try:
             writer.write(f"{word} --json {rest}".rstrip().encode() + b"\n")
             return json.loads(await reader.readline())
@@ -258,6 +263,13 @@ class Environment:
             if asyncio.get_running_loop().time() > deadline:
                 raise LabError(f"waited in vain for {what}\n{self.tails()}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    def save_logs(self, folder: Path) -> list[Path]:
+        """Copy the gateway's configuration and logs to ``folder``; gives the copies."""
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = ("*.log", "*.out", "cig.conf")
+        found = [path for pattern in wanted for path in sorted(self.folder.glob(pattern))]
+        return [Path(shutil.copy(path, folder)) for path in found]
 
     def tails(self) -> str:
         """Give the ends of the gateway's logs."""
