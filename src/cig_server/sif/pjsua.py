@@ -311,11 +311,8 @@ class PjStack:
 
     def _tear_down(self) -> None:
         trunk = self.trunk
-        for call in [*trunk.calls.values(), *(c for c, _ in trunk.unacknowledged.values())]:
+        for call in trunk.abandon():
             call.this.disown()  # type: ignore[attr-defined]
-        trunk.calls.clear()
-        trunk.unacknowledged.clear()
-        trunk.ended.clear()
         self._waker.close()
         if self._account is not None:
             trunk.attempt(self._account.shutdown)

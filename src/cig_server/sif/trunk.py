@@ -379,6 +379,13 @@ class Trunk:
         for call, headers in list(self.unacknowledged.values()):
             self.attempt(partial(call.hang_up, 0, headers))
 
+    def abandon(self) -> list[StackCall]:
+        """Let go of everything; give the calls that the stack has not ended."""
+        left = [*self.calls.values(), *(call for call, _ in self.unacknowledged.values())]
+        for kept in (self.calls, self.unacknowledged, self.ended, self._put_off, self._timers):
+            kept.clear()
+        return left
+
     def over(self, call: StackCall, ended: Ended) -> None:
         """Forget a call; the first of several reports counts."""
         if self.calls.get(call.leg.name) is not call:

@@ -325,5 +325,15 @@ def test_a_stop(world):
     assert world.made[-1].done[0][:2] == ("hang_up", 503)
 
 
+def test_nothing_is_kept_of_an_abandoned_trunk(world):
+    unacknowledged, calling = world.invite(), world.dial()
+    world.do(Answer(unacknowledged.leg.name, RELAY))
+    world.do(HangUp(unacknowledged.leg.name, ()))
+    world.take()
+    assert world.trunk.abandon() == [calling, unacknowledged]
+    world.trunk.turn(60.0)
+    assert world.take() == []
+
+
 def test_errors_of_the_stack_are_ours():
     assert issubclass(StackError, CigError)
