@@ -33,7 +33,7 @@ def test_signal_survives_g711_with_its_full_quality(name: str) -> None:
     assert verdict.longest_gap_ms == 0
 
 
-@pytest.mark.parametrize(("one", "other"), list(list(itertools.permutations(signals.RECIPES, 2))))
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(signals.RECIPES, 2)))
 def test_crossed_directions_are_found(one: str, other: str) -> None:
     verdict = analysis.compare(signals.make(one), in_silence(signals.make(other), 500))
     assert not verdict.ok
