@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demo's measure must pass a good line and find every fault of a bad one."""
 
-import audioop
 import itertools
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cig_lab import analysis, picture, signals, wav
+from cig_relay.media.codec import PCMA
 
 
 def through_g711(samples: signals.Samples) -> signals.Samples:
-    coded = audioop.lin2alaw(samples.tobytes(), 2)
-    return np.frombuffer(audioop.alaw2lin(coded, 2), dtype=np.int16)
+    return np.frombuffer(PCMA.to_linear(PCMA.from_linear(samples.tobytes())), dtype=np.int16)
 
 
 def in_silence(samples: signals.Samples, before: int, after: int = 800) -> signals.Samples:
