@@ -9,7 +9,7 @@ Every call has an incoming side (who calls) and an outgoing side (who is called)
 3. What the called side reports (trying, ringing) moves the state on and is told to the caller;
    ringing never falls back to trying.
 4. Early media is connected first and announced to the caller after that; it may come with or
-   without ringing, again and again.
+   without ringing, again and again, and counts as ringing: the callee's side was reached.
 5. An answer is connected first (the relay learns the address, a MAC is made or checked): CONNECT.
    Only when that is done does the caller get its answer: ANSWER. So nobody hears "answered" before
    voice can flow, and an answer that fails its check never reaches the caller.
@@ -117,6 +117,7 @@ TABLE: dict[State, dict[Event, Row]] = {
     State.TRY: {
         Event.TRYING: (State.TRY, (Action.LOG_TRYING,)),
         **_EARLY,
+        Event.PROGRESS: (State.RING, (Action.LOG_RINGING, Action.CONNECT_EARLY)),
         **_ENDS,
     },
     State.RING: {
