@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import os
 import re
+import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from cig_lab import ports
 from cig_lab.environment import HOST, Environment, Plan
 from cig_lab.phone.call import SecureCall
 from cig_lab.process import Child
+from umsg.reasons import Reason
 
 STOP_SECONDS = 5.0
 SECURE_NUMBER = "946701234567"
@@ -60,6 +63,11 @@ async def until(
             return value
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
         await asyncio.sleep(0.01)
+
+
+async def reason_of(call: SecureCall) -> Reason:
+    """Wait for the end of the secure phone's call; gives the reason that it was told."""
+    return Reason((await soon(call.ended)).reason)
 
 
 async def soon(awaitable: Awaitable[Any], seconds: float = PATIENCE) -> Any:
@@ -122,11 +130,14 @@ class Gateway:
         rows = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
         return [SessionLine(*row) for row in rows]
 
-    async def session_states(self, last: str = "hangup") -> list[str]:
-        """Wait for the state ``last`` in session.log; give all states of the one call there."""
+    async def session_states(self, call_id: str = "", last: str = "hangup") -> list[str]:
+        """Wait for the state ``last`` of a call in session.log; give all its states there.
+
+        ``call_id`` is the caller's; it may be left out where there was one call only.
+        """
 
         def told() -> list[SessionLine] | None:
-            lines = self.session_log()
+            lines = [line for line in self.session_log() if line.caller_if_id.startswith(call_id)]
             return lines if lines and lines[-1].state == last else None
 
         lines = await until(f"session.log to end with {last}", told)
@@ -152,6 +163,16 @@ class Gateway:
             assert time.monotonic() - began < STOP_SECONDS, child.tail()
             bad = [line for line in self.log(child).splitlines() if _NEVER.search(line)]
             assert not bad, f"{child.name} wrote\n" + "\n".join(bad)
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Stop a process for the while, so that what waits for it can be looked at."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import asyncio
 import re
 import shutil
 import socket
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -147,8 +148,7 @@ class Sipp:
         values: dict[str, object],
         options: list[str],
     ) -> Sipp:
-        folder = folder / f"{scenario}-{port}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"{scenario}-{port}-", dir=folder))
         file = folder / "scenario.xml"
         file.write_text(filled(scenario, values))
         command = ["sipp", "-sf", str(file), "-i", HOST, "-p", str(port), "-t", transport]
