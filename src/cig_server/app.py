@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -42,9 +41,6 @@ VERSION = "2.7.0"
 STOP_SECONDS = 2.0
 """How long running steps (BYE, hangup, closing media) may take at the end."""
 
-STATUS_SECONDS = 10.0
-"""How often the relay is asked for its state."""
-
 EXIT_FAILED = 1
 EXIT_BAD_CONFIGURATION = 2
 
@@ -80,9 +76,6 @@ class Server:
         self.gateway.attach(self.relay, self.uif, self.sif)
         self.view = ServerView(self.gateway, self.clock)
         self.mgmt: ManagementServer | None = None
-        self._polling: asyncio.Task[None] | None = None
-        self._relay_changed = asyncio.Event()
-        self.gateway.on_relay_connected = self._relay_changed.set
 
     async def _sign(self, wanted: SignatureWanted, period: str) -> bytes:
         request = SignAuthRequest(
@@ -100,7 +93,6 @@ class Server:
         self.mgmt = ManagementServer(self.view, token=token, port=self._options.mgmt_port)
         await self.mgmt.start()
         self.relay.start()
-        self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
         """End all calls on both sides, then close everything; takes 5 s at the most."""
@@ -110,19 +102,10 @@ class Server:
             logger.warning("not every call could be ended in %g s", STOP_SECONDS)
         await self.sif.stop()
         await self.uif.stop()
-        if self._polling is not None:
-            self._polling.cancel()
         await self.relay.stop()
         if self.mgmt is not None:
             await self.mgmt.stop()
         self.session_log.close()
-
-    async def _poll(self) -> None:
-        while True:
-            self._relay_changed.clear()
-            await self.gateway.refresh_relay_status()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._relay_changed.wait(), STATUS_SECONDS)
 
 
 async def _run(options: Options, config: Configuration, reopen: Callable[[], None]) -> int:

@@ -7,6 +7,7 @@ belongs to, and feeds the call manager. It decides nothing that the call machine
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -59,6 +60,9 @@ MAX_CALLS = 1000
 """Calls at once; one more is refused with 503 or ``overload``."""
 
 
+_STATUS_SECONDS = 2.0
+
+
 class Gateway:
     """The route module of the manual's picture, with both interfaces around it."""
 
@@ -76,10 +80,7 @@ class Gateway:
         self.relay: RelayClient
         self.uif: UmsgInterface
         self.sif: SipInterface
-        self.relay_status: StatusReply | None = None
-        self.engines: tuple[int, int] | None = None
         self.stopping = False
-        self.on_relay_connected: Callable[[], None] = lambda: None
         manager.on_retired = self._forget
 
     def attach(self, relay: RelayClient, uif: UmsgInterface, sif: SipInterface) -> None:
@@ -215,12 +216,9 @@ class Gateway:
     def relay_connected(self, hello: HelloReply) -> None:
         """The relay is there: log in to the CRS as the identity that it holds."""
         self._identity_is(hello.identity)
-        self.on_relay_connected()
 
     def relay_lost(self) -> None:
         """The relay is gone and every call's media with it: both parties are told at once."""
-        self.relay_status = None
-        self.engines = None
         self.manager.abort_all(Ending(Reason.MEDIA, "the media relay failed", 503))
 
     def relay_event(self, event: Record) -> None:
@@ -232,7 +230,6 @@ class Gateway:
                         text = f"no media from the {side} side for {seconds:.0f} s"
                         self.manager.post(call, Event.ABORT, Ending(Reason.MEDIA, text))
             case EnginesEvent(available=available, total=total):
-                self.engines = (available, total)
                 if available < total:
                     logger.warning("crypto engines available: %d/%d", available, total)
             case IdentityEvent(identity=identity):
@@ -247,13 +244,10 @@ class Gateway:
             )
         self.uif.set_identity(identity)
 
-    async def refresh_relay_status(self) -> None:
-        """Ask the relay for its state, for ``status``; a relay that is away leaves None."""
+    async def relay_status(self) -> StatusReply | None:
+        """Ask the relay for its state; None from one that is away or does not answer soon."""
         try:
-            self.relay_status = await self.relay.request(StatusRequest(), StatusReply)
-            self.engines = (
-                self.relay_status.engines_available,
-                self.relay_status.engines_total,
-            )
-        except CigError:
-            self.relay_status = None
+            async with asyncio.timeout(_STATUS_SECONDS):
+                return await self.relay.request(StatusRequest(), StatusReply)
+        except (CigError, TimeoutError):
+            return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cig_common.clock import Clock
+from cig_common.control.messages import StatusReply
 from cig_common.errors import CigError
 from cig_server.gateway import Gateway
 from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
@@ -48,17 +49,17 @@ class ServerView:
             for machine in self._gateway.uif
         ]
 
-    def status(self) -> Status:
-        """Return the overview."""
+    async def status(self) -> Status:
+        """Return the overview, with what the relay says at this moment."""
         gateway = self._gateway
+        relay = await gateway.relay_status()
         identity = gateway.uif.identity
         connection = gateway.uif.connection
-        available, total = gateway.engines or (0, 0)
-        problem = self._crypto_problem()
+        problem = self._crypto_problem(relay)
         return Status(
             relay_connected=gateway.relay.connected,
-            engines_available=available,
-            engines_total=total,
+            engines_available=relay.engines_available if relay else 0,
+            engines_total=relay.engines_total if relay else 0,
             public_id=identity.public_id if identity else "",
             security_domain=identity.domain if identity else "",
             crs_address=connection.address if connection else "",
@@ -68,7 +69,7 @@ class ServerView:
             sip_bind_address=str(gateway.config.sip.bind) if gateway.config.sip.bind else None,
             umsg_problem="" if gateway.uif.connected else gateway.uif.complaint,
             crypto_problem=problem,
-            relay_rows=self._relay_rows(),
+            relay_rows=self._relay_rows(relay),
             umsg_rows=_counted(gateway.uif.counters, "UMSG"),
             sip_rows=(
                 ("SIP port", str(gateway.config.sip.port)),
@@ -78,7 +79,7 @@ class ServerView:
             ),
         )
 
-    def _crypto_problem(self) -> str:
+    def _crypto_problem(self, relay: StatusReply | None) -> str:
         gateway = self._gateway
         identity = gateway.uif.identity
         if not gateway.relay.connected:
@@ -89,22 +90,15 @@ class ServerView:
             current_period(identity.periods, self._clock.utc())
         except CigError as error:
             return str(error)
-        status = gateway.relay_status
-        if status is not None and status.crypto_state != "OK":
-            return status.crypto_state
-        return ""
+        return "" if relay is None or relay.crypto_state == "OK" else relay.crypto_state
 
-    def _relay_rows(self) -> Rows:
-        gateway = self._gateway
-        if not gateway.relay.connected:
-            return (("Relay problem", gateway.relay.complaint),)
-        status = gateway.relay_status
-        if status is None:
-            return ()
+    def _relay_rows(self, relay: StatusReply | None) -> Rows:
+        if relay is None:
+            return (("Relay problem", self._gateway.relay.complaint or "it does not answer"),)
         return (
-            ("Calls in the relay", str(status.calls)),
-            ("SIP ports free", str(status.ports_free)),
-            *_counted(status.counters, "Relay"),
+            ("Calls in the relay", str(relay.calls)),
+            ("SIP ports free", str(relay.ports_free)),
+            *_counted(relay.counters, "Relay"),
         )
 
 

@@ -4,8 +4,9 @@
 The rules:
 
 1. A peer of another uid (SO_PEERCRED) is shut out before a single octet of it is read.
-2. There is one server. A second connection of the same uid takes over: the first one is closed,
-   since it is what an old server left behind.
+2. There is one server. A second connection of the same uid takes over with its greeting: the
+   first one is closed, since it is what an old server left behind. Who does not greet within
+   10 s, or says anything else, changes nothing.
 3. The first request is `HelloRequest` of our protocol version; anything else ends the connection,
    as does a frame that is no message.
 4. When a connection ends, its calls go on for ``grace`` seconds and are then closed.
@@ -19,7 +20,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from cig_relay.control.session import Session
 _log = logging.getLogger("Control")
 
 GRACE = 5.0
+GREETING_SECONDS = 10.0
 MAX_PENDING = 512
 _READ_OCTETS = 65536
 _MAX_UNSENT = 4 << 20
@@ -143,13 +145,8 @@ class ControlServer:
     ) -> None:
         self._number += 1
         connection = _Connection(self._service, self._number, reader, writer)
+        connection.on_greeted = lambda: self._take_over(connection, pid)
         self._sessions.add(connection.session)
-        if self._current is not None:
-            _log.warning("process %d takes over from the server that was connected", pid)
-            self._current.end()
-        self._current = connection
-        self._service.counters["connections"] += 1
-        _log.info("process %d is connected", pid)
         try:
             await connection.run()
         finally:
@@ -158,6 +155,14 @@ class ControlServer:
             _log.info("process %d is gone; %d calls of it stand", pid, connection.session.calls)
             if not self._closing:
                 self._spawn(self._bury(connection.session))
+
+    def _take_over(self, connection: _Connection, pid: int) -> None:
+        if self._current is not None:
+            _log.warning("process %d takes over from the server that was connected", pid)
+            self._current.end()
+        self._current = connection
+        self._service.counters["connections"] += 1
+        _log.info("process %d is connected", pid)
 
     async def _bury(self, session: Session) -> None:
         if session.calls:
@@ -185,12 +190,14 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._greeted = False
+        self.on_greeted: Callable[[], None] = lambda: None
         self._pending: set[asyncio.Task[None]] = set()
         self.session = Session(service, number, lambda event: self.send(0, event))
 
     async def run(self) -> None:
         """Serve until the connection ends; requests that run are given up then."""
         decoder = ControlDecoder()
+        patience = asyncio.get_running_loop().call_later(GREETING_SECONDS, self._lose_patience)
         try:
             while octets := await self._reader.read(_READ_OCTETS):
                 for envelope in decoder.feed(octets):
@@ -200,10 +207,16 @@ class _Connection:
         except OSError as error:
             _log.info("the connection broke: %s", error)
         finally:
+            patience.cancel()
             self.end()
             for task in self._pending:
                 task.cancel()
             await asyncio.gather(*self._pending, return_exceptions=True)
+
+    def _lose_patience(self) -> None:
+        if not self._greeted:
+            _log.warning("a connection that did not greet in %g s is closed", GREETING_SECONDS)
+            self.end()
 
     def end(self) -> None:
         """Close the connection."""
@@ -236,6 +249,7 @@ class _Connection:
         request = envelope.message
         if isinstance(request, HelloRequest) and request.version == VERSION:
             self._greeted = True
+            self.on_greeted()
             _log.info("the server is %s", request.agent[:64])
             return
         text = f"the first request must be HelloRequest of version {VERSION}"

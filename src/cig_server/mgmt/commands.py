@@ -109,7 +109,7 @@ async def _show(session: Session, request: Request) -> Answer:
 
 
 async def _status(session: Session, request: Request) -> Answer:
-    status = session.view.status()
+    status = await session.view.status()
     facts = {"version": session.version, "uptime": session.view.uptime(), **asdict(status)}
     for block in ("relay_rows", "umsg_rows", "sip_rows"):
         facts[block] = dict(facts[block])

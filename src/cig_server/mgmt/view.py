@@ -72,8 +72,8 @@ class GatewayView(Protocol):
         """Return the UMSG sessions, without the standing message row."""
         ...
 
-    def status(self) -> Status:
-        """Return the overview."""
+    async def status(self) -> Status:
+        """Return the overview; it may have to ask other parts first."""
         ...
 
     def uptime(self) -> int:

@@ -167,7 +167,8 @@ class CrsConnection:
                     backoff.welcomed(self._clock.monotonic())
                     self.complaint = ""
                     logger.info("logged in to %s as %s", self.address, self.identity.public_id)
-                case SessionEnded(code=code, text=text):
+                case SessionEnded(code=code, text=text) if code is not None or text:
+                    # One that we ended ourselves has said why already.
                     self._complain(f"{self.address}: {code.value if code else 'ended'}: {text}")
             self._tell(event)
 

@@ -39,7 +39,7 @@ class StillView:
     def umsg_rows(self) -> Sequence[UmsgRow]:
         return self.sessions
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         return self.state
 
     def uptime(self) -> int:
