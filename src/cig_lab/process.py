@@ -125,6 +125,7 @@ class Child:
 def _notify_socket(path: Path) -> socket.socket:
     notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notifications.setblocking(False)
+    path.unlink(missing_ok=True)  # left by a run before
     notifications.bind(str(path))
     return notifications
 
