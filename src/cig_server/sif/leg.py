@@ -3,7 +3,7 @@
 
 The dialog's own states, timers and retransmissions are the SIP stack's. What is left is this:
 
-- An incoming call is INVITED. 180 changes nothing; 183 with SDP makes it EARLY; 200 makes it
+- An incoming call is INVITED. 180 makes it RINGING, 183 with SDP makes it EARLY; 200 makes it
   ANSWERED, and the ACK makes it TALKING.
 - An outgoing call is CALLING until its 200 makes it TALKING.
 - REJECT and HANG_UP end a call in every phase, in the way that fits it: CANCEL before the answer
@@ -29,6 +29,7 @@ class Phase(Enum):
     """Where a call is."""
 
     INVITED = auto()
+    RINGING = auto()
     EARLY = auto()
     ANSWERED = auto()
     CALLING = auto()
@@ -59,11 +60,16 @@ class Action(Enum):
 
 
 TABLE: dict[tuple[Phase, Request], tuple[Action, Phase]] = {
-    (Phase.INVITED, Request.RING): (Action.SEND_180, Phase.INVITED),
+    (Phase.INVITED, Request.RING): (Action.SEND_180, Phase.RINGING),
     (Phase.INVITED, Request.PROGRESS): (Action.SEND_183, Phase.EARLY),
     (Phase.INVITED, Request.ANSWER): (Action.SEND_200, Phase.ANSWERED),
     (Phase.INVITED, Request.REJECT): (Action.SEND_FINAL, Phase.INVITED),
     (Phase.INVITED, Request.HANG_UP): (Action.SEND_FINAL, Phase.INVITED),
+    (Phase.RINGING, Request.RING): (Action.NOTHING, Phase.RINGING),
+    (Phase.RINGING, Request.PROGRESS): (Action.SEND_183, Phase.EARLY),
+    (Phase.RINGING, Request.ANSWER): (Action.SEND_200, Phase.ANSWERED),
+    (Phase.RINGING, Request.REJECT): (Action.SEND_FINAL, Phase.RINGING),
+    (Phase.RINGING, Request.HANG_UP): (Action.SEND_FINAL, Phase.RINGING),
     (Phase.EARLY, Request.RING): (Action.NOTHING, Phase.EARLY),
     (Phase.EARLY, Request.PROGRESS): (Action.NOTHING, Phase.EARLY),
     (Phase.EARLY, Request.ANSWER): (Action.SEND_200, Phase.ANSWERED),
@@ -110,7 +116,8 @@ class Leg:
 
     def command(self, request: Request) -> Action | None:
         """Take a command and give what to do; None when it does not fit the phase."""
-        if request is Request.PROGRESS and self.phase is Phase.INVITED and self._offer is None:
+        unanswered = self.phase in (Phase.INVITED, Phase.RINGING)
+        if request is Request.PROGRESS and unanswered and self._offer is None:
             request = Request.RING
         step = TABLE.get((self.phase, request))
         if step is None:

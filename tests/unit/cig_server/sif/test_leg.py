@@ -36,7 +36,16 @@ def test_every_phase_can_be_ended(phase):
 def test_without_an_offer_183_becomes_180():
     leg = Leg("sip-1", Phase.INVITED, 5)
     assert leg.command(Request.PROGRESS) is Action.SEND_180
-    assert leg.phase is Phase.INVITED
+    assert leg.phase is Phase.RINGING
+    assert leg.command(Request.PROGRESS) is Action.NOTHING
+
+
+def test_a_second_180_is_left_out():
+    leg = invited()
+    assert leg.command(Request.RING) is Action.SEND_180
+    assert leg.command(Request.RING) is Action.NOTHING
+    assert leg.command(Request.PROGRESS) is Action.SEND_183
+    assert leg.command(Request.RING) is Action.NOTHING
 
 
 def test_the_answer_is_given_once():
