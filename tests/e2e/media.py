@@ -141,3 +141,13 @@ async def check_heard_by_secure(call: SecureCall, peer: RtpPeer, name: str = "lo
     played = packets_heard(call)
     await until("the last of the voice", lambda: packets_heard(call) >= played + TAIL_PACKETS)
     check(signal, call.recorded())
+
+
+async def check_heard_by_sip(call: SecureCall, peer: RtpPeer, name: str = "low-fall") -> None:
+    """Play at the secure phone alone and check what the PBX hears."""
+    await until("voice at the PBX", lambda: peer.packets)
+    signal = make(name, SECONDS)
+    await soon(call.play(signal))
+    played = peer.packets
+    await until("the last of the voice", lambda: peer.packets >= played + TAIL_PACKETS)
+    check(signal, peer.recorded())
