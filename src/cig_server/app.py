@@ -72,7 +72,9 @@ class Server:
         self.uif = UmsgInterface(self._sign, self.gateway, self.clock)
         bind = str(config.sip.bind) if config.sip.bind is not None else "0.0.0.0"
         self.sip_settings = SipSettings(bind, config.sip.port)
-        self.sif = SipInterface(self.sip_settings, self.gateway.sip_event)
+        self.sif = SipInterface(
+            self.sip_settings, self.gateway.sip_event, on_refused=self.gateway.sip_refused
+        )
         self.gateway.attach(self.relay, self.uif, self.sif)
         self.view = ServerView(self.gateway, self.clock)
         self.mgmt: ManagementServer | None = None

@@ -31,7 +31,7 @@ from cig_common.errors import (
     OverloadError,
     RelayUnavailableError,
 )
-from cig_server.call.machine import Event
+from cig_server.call.machine import Event, State
 from cig_server.call.manager import Call, CallManager
 from cig_server.call.model import NORMAL, Ending, Parties
 from cig_server.call.reason_header import reason_header
@@ -41,10 +41,12 @@ from cig_server.relay.client import RelayClient
 from cig_server.session_log import SessionState
 from cig_server.sif.events import (
     Answered,
+    Dialled,
     Ended,
     IncomingInvite,
     MediaChanged,
     Progress,
+    Refused,
     SipEvent,
 )
 from cig_server.sif.interface import SipInterface
@@ -147,6 +149,8 @@ class Gateway:
             return
         direction = call.direction
         match event:
+            case Dialled(call_id=call_id) if isinstance(direction, SecureToSip):
+                direction.sip_call_id = call_id
             case Progress(status=status, media=media):
                 if status == 100:
                     self.manager.post(call, Event.TRYING)
@@ -167,6 +171,11 @@ class Gateway:
                 if status:
                     ending = Ending(reason_for_status(status), f"{status} {reason}".strip(), status)
                 self.manager.post(call, Event.OUT_ENDED if outgoing else Event.IN_ENDED, ending)
+
+    def sip_refused(self, refused: Refused) -> None:
+        """The SIP interface refused an INVITE before it became a call."""
+        parties = Parties(refused.from_uri, refused.request_uri, "", "")
+        self.manager.log_unrouted(parties, SessionState.FAILED, "")
 
     def _invite(self, invite: IncomingInvite) -> None:
         parties = Parties(invite.from_uri, invite.request_uri, "", "")
@@ -226,7 +235,8 @@ class Gateway:
         match event:
             case MediaLostEvent(call=handle, side=side, seconds=seconds):
                 for call in self.manager:
-                    if call.handle == handle:
+                    # Before the answer the parties need not send, so silence means nothing.
+                    if call.handle == handle and call.machine.state is State.ANSWER:
                         text = f"no media from the {side} side for {seconds:.0f} s"
                         self.manager.post(call, Event.ABORT, Ending(Reason.MEDIA, text))
             case EnginesEvent(available=available, total=total):

@@ -25,6 +25,7 @@ class Gateway:
         self.process = process
         self.react: Callable[[Event], None] | None = None
         self.seen: list[Event] = []
+        self.dialled: dict[str, str] = {}
         self.last: Event | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._numbers = 0
@@ -53,6 +54,9 @@ class Gateway:
             if not line.startswith(b"{"):
                 continue  # pjlib says hello on standard output before it can be told not to
             event = json.loads(line)
+            if event["event"] == "Dialled":
+                self.dialled[event["call"]] = event["call_id"]
+                continue
             self.seen.append(event)
             if self.react is not None:
                 self.react(event)

@@ -148,6 +148,7 @@ class Sipp:
         values: dict[str, object],
         options: list[str],
     ) -> Sipp:
+        assert AVAILABLE, "sipp is missing: install the Debian package sip-tester"
         folder = Path(tempfile.mkdtemp(prefix=f"{scenario}-{port}-", dir=folder))
         file = folder / "scenario.xml"
         file.write_text(filled(scenario, values))

@@ -6,9 +6,8 @@ from __future__ import annotations
 import pytest
 
 from sip.gateway import Gateway
-from sip.sipp import AVAILABLE, HOST, Sipp
+from sip.sipp import HOST, Sipp
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="SIPp is not installed")
 OVER = pytest.mark.parametrize("over", ["u1", "t1"])
 
 

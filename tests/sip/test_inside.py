@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from sip.sipp import AVAILABLE, HOST, Sipp
-
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="SIPp is not installed")
+from sip.sipp import HOST, Sipp
 
 HELD = (
     f"v=0\no=pbx 1 2 IN IP4 {HOST}\ns=-\nc=IN IP4 {HOST}\nt=0 0\n"

@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from sip.sipp import AVAILABLE, HOST, Sipp, free_port
+from sip.sipp import HOST, Sipp, free_port
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="SIPp is not installed")
 OVER = pytest.mark.parametrize(("over", "suffix"), [("u1", ""), ("t1", ";transport=tcp")])
 MEDIA = {
     "addr": HOST,
@@ -49,6 +48,7 @@ async def test_an_answered_call(gateway, tmp_path, over, suffix):
     assert "P-Asserted-Identity: <sip:46701234567@secure.com>" in result.messages
     assert 'Reason: SIP;cause=200;text="bye"' in result.messages
     assert "User-Agent: CIG/2.7.0" in result.messages
+    assert f"Call-ID: {gateway.dialled[call]}" in result.messages
     assert (await gateway.counters())["live"] == 0
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from sip.gateway import Gateway
-from sip.sipp import AVAILABLE, HOST, Sipp, free_port
-
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="SIPp is not installed")
+from sip.sipp import HOST, Sipp, free_port
 
 HEAD = (
     b"Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK%d\r\n"

@@ -16,6 +16,10 @@
 
 #define PJ_HAS_IPV6                     1
 
+/* Levels 4 and 5 are for the stack's developers; and pjlib writes them to standard output before
+ * anybody can tell it where to log. */
+#define PJ_LOG_MAX_LEVEL                3
+
 /* One descriptor per SIP connection (TCP and TLS), and the UDP ports; the same number also
  * bounds the number of SIP transports. */
 #define PJ_IOQUEUE_MAX_HANDLES          4096

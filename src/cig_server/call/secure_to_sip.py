@@ -41,6 +41,7 @@ class SecureToSip(Direction):
         self._bang = bang
         self._codec = ""
         self._mac = b""
+        self.sip_call_id = ""
 
     @property
     def caller_if_id(self) -> str:
@@ -49,8 +50,8 @@ class SecureToSip(Direction):
 
     @property
     def callee_if_id(self) -> str:
-        """The name of the SIP call."""
-        return self.handle
+        """The SIP Call-ID, once the INVITE has been sent."""
+        return self.sip_call_id
 
     async def open(self) -> None:
         """Check the caller's I_MESSAGE, reserve ports, begin to bind the leg at the CRS."""

@@ -16,6 +16,7 @@ from cig_server.sif.offer_answer import SdpOffer, SipMedia
 
 __all__ = [
     "Answered",
+    "Dialled",
     "Ended",
     "IncomingInvite",
     "MediaChanged",
@@ -43,6 +44,14 @@ class IncomingInvite:
     call_id: str
     offer: SdpOffer | None
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """The INVITE of an outgoing call has been sent; ``call_id`` is its Call-ID header."""
+
+    call: str
+    call_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ class Ended:
     by: Literal["peer", "us"]
 
 
-SipEvent = IncomingInvite | Progress | Answered | MediaChanged | Ended
+SipEvent = IncomingInvite | Dialled | Progress | Answered | MediaChanged | Ended
 SipListener = Callable[[SipEvent], None]
 
 

@@ -26,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 import pjsua2 as pj
 
@@ -44,6 +44,8 @@ _LAST_WORDS = 0.6
 """Seconds for BYE and its first retransmission when the gateway stops."""
 _ANY = "0.0.0.0"
 
+_Result = TypeVar("_Result")
+
 
 def _guarded(callback: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """Let no exception out of a callback of `_Call`: it ends the call instead."""
@@ -58,13 +60,13 @@ def _guarded(callback: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]
     return wrapper
 
 
-def _translated(method: Callable[..., None]) -> Callable[..., None]:
+def _translated(method: Callable[..., _Result]) -> Callable[..., _Result]:
     """Turn the stack's error into ours."""
 
     @functools.wraps(method)
-    def wrapper(*args: Any) -> None:
+    def wrapper(*args: Any) -> _Result:
         try:
-            method(*args)
+            return method(*args)
         except pj.Error as error:
             raise StackError(_words(error)) from None
 
@@ -134,11 +136,12 @@ class _Call(pj.Call):  # type: ignore[misc]
     # --- what the trunk asks for ----------------------------------------------------------------
 
     @_translated
-    def dial(self, to_uri: str, from_uri: str, headers: Headers) -> None:
+    def dial(self, to_uri: str, from_uri: str, headers: Headers) -> str:
         param = _parameters(0, headers)
         _audio_only(param)
         param.txOption.localUri = from_uri
         self.makeCall(to_uri, param)
+        return str(self.getInfo().callIdString)
 
     @_translated
     def respond(self, status: int, sdp: str | None) -> None:

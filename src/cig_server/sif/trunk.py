@@ -30,6 +30,7 @@ from cig_server.sif.commands import (
 )
 from cig_server.sif.events import (
     Answered,
+    Dialled,
     Ended,
     MediaChanged,
     Progress,
@@ -75,8 +76,8 @@ class StackCall(Protocol):
     heard: bool
     refreshing: bool
 
-    def dial(self, to_uri: str, from_uri: str, headers: Headers) -> None:
-        """Send the INVITE; the stack asks the leg for the offer."""
+    def dial(self, to_uri: str, from_uri: str, headers: Headers) -> str:
+        """Send the INVITE, give its Call-ID; the stack asks the leg for the offer."""
 
     def respond(self, status: int, sdp: str | None) -> None:
         """Send 180, 183 or 200."""
@@ -206,7 +207,8 @@ class Trunk:
         self.calls[command.call] = call
         self._later(self._settings.first_response_timeout, partial(self._give_up, call))
         try:
-            call.dial(command.to_uri, command.from_uri, command.headers)
+            call_id = call.dial(command.to_uri, command.from_uri, command.headers)
+            self._post(Dialled(command.call, call_id))
         except CigError as error:
             # The PBX's host does not take the connection, has no route or no address.
             logger.warning("%s: no INVITE to %s: %s", command.call, command.to_uri, error)

@@ -7,7 +7,15 @@ import pytest
 
 from cig_common.errors import CigError
 from cig_server.sif.commands import Answer, Dial, HangUp, Reject, Ring, SendProgress
-from cig_server.sif.events import Answered, Ended, IncomingInvite, MediaChanged, Progress, Refused
+from cig_server.sif.events import (
+    Answered,
+    Dialled,
+    Ended,
+    IncomingInvite,
+    MediaChanged,
+    Progress,
+    Refused,
+)
 from cig_server.sif.leg import Leg, Phase
 from cig_server.sif.offer_answer import LocalSession
 from cig_server.sif.settings import SipSettings
@@ -41,6 +49,7 @@ class Recorder:
 
     def dial(self, to_uri, from_uri, headers):
         self._note("dial", to_uri, from_uri, headers)
+        return "call-id"
 
     def respond(self, status, sdp):
         self._note("respond", status, sdp is not None)
@@ -74,6 +83,7 @@ class World:
 
     def dial(self) -> Recorder:
         self.do(DIAL)
+        assert self.events.pop() == Dialled("out", "call-id")
         return self.made[-1]
 
     def take(self):

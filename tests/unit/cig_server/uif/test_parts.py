@@ -24,7 +24,7 @@ def test_a_crs_address_is_split(address: str, expected: tuple[str, int]) -> None
     assert split_address(address) == expected
 
 
-@pytest.mark.parametrize("address", ["", ":5223", "host:", "host:0", "host:65536", "host:５"])
+@pytest.mark.parametrize("address", ["", ":5223", "host:", "host:0", "host:65536", "host:\uff15"])
 def test_what_is_no_address_is_told(address: str) -> None:
     with pytest.raises(LocalError):
         split_address(address)
