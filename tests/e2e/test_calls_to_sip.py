@@ -62,10 +62,14 @@ async def test_an_answered_call_that_the_secure_phone_ends(tmp_path, port, over)
         await lab.shows("ANSWER")
         await check_echo(call)
         call.hangup()
-        await sipp.passed()
+        result = await sipp.passed()
         await lab.shows("HANGUP")
         states = await lab.session_states()
         assert states == ["routing", "routed", "trying", "ringing", "talk", "hangup"]
+        line = lab.session_log()[-1]
+        assert line.caller_if_id == call.id
+        assert f"Call-ID: {line.callee_if_id}\n" in result.messages.replace("\r", "")
+        assert list(line[2:6]) == [row[name] for name in ("in_from", "in_to", "out_from", "out_to")]
 
 
 @OVER
