@@ -179,6 +179,8 @@ async def test_no_common_codec(tmp_path, over):
     async with gateway() as lab:
         sipp = await calls(lab, tmp_path, "caller_is_refused", over, status=488, **G729)
         await sipp.passed()
+        assert (await lab.session_states(last="failed"))[-1] == "failed"
+        assert lab.session_log()[-1].caller == "sip:101@pbx.com"
         assert await lab.calls() == []
 
 
