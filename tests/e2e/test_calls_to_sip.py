@@ -229,3 +229,12 @@ async def test_early_media_is_heard_before_the_answer(tmp_path, port, over):
         await sipp.passed()
         states = await lab.session_states()
         assert states == ["routing", "routed", "ringing", "talk", "hangup"]
+
+
+@OVER
+async def test_no_pbx_is_there(port, over):
+    async with gateway(pbx=pbx_address(port, over)) as lab:
+        call = await lab.dial("+8888w101")
+        assert await reason_of(call) is Reason.UNREACHABLE
+        await lab.shows("REJECT")
+        assert await lab.session_states() == ["routing", "routed", "hangup"]
