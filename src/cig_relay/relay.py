@@ -20,6 +20,7 @@ from cig_common.clock import SystemClock
 from cig_common.config import ConfigError, Configuration
 from cig_common.errors import CigError, LocalError
 from cig_common.logs import INIT, ReopenableFileHandler
+from cig_common.notify import notify
 from cig_relay.addresses import TelAddress, default_address
 from cig_relay.config_view import describe, media_settings
 from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
@@ -30,7 +31,6 @@ from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.random_source import has_rdrand, random_bytes
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.python_engine import PythonMediaEngine
-from cig_relay.notify import notify
 
 _log = logging.getLogger("Relay")
 

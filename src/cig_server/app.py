@@ -14,7 +14,6 @@ from pathlib import Path
 
 import click
 import uvloop
-from systemd import daemon
 
 from cig_common import config as cig_conf
 from cig_common import logs
@@ -22,6 +21,7 @@ from cig_common.clock import SystemClock
 from cig_common.config import ConfigError, Configuration
 from cig_common.control.messages import SignAuthReply, SignAuthRequest
 from cig_common.errors import CigError
+from cig_common.notify import notify
 from cig_server.call.manager import CallManager
 from cig_server.call.model import Ending
 from cig_server.gateway import Gateway
@@ -129,24 +129,16 @@ async def _run(options: Options, config: Configuration, reopen: Callable[[], Non
         click.echo(f"cig-server: cannot start: {error}", err=True)
         await server.stop()
         return EXIT_FAILED
-    _notify("READY=1")
+    notify("READY=1")
     sip = server.sip_settings
     logger.info("ready: SIP on %s:%d, management on 127.0.0.1:%d",
                 sip.bind_addr, sip.bind_port, options.mgmt_port)  # fmt: skip
     await stop.wait()
-    _notify("STOPPING=1")
+    notify("STOPPING=1")
     logger.info("stopping: %d calls are up", server.manager.live_count)
     await server.stop()
     logger.info("stopped")
     return 0
-
-
-def _notify(state: str) -> None:
-    """Tell systemd (sd_notify); a service manager that does not listen any more stops nothing."""
-    try:
-        daemon.notify(state)
-    except OSError as error:
-        logger.warning("systemd could not be told %s: %s", state, error)
 
 
 def _log_configuration(config: Configuration) -> None:

@@ -22,10 +22,10 @@ from collections.abc import Callable
 import uvloop
 from pylibsrtp import Policy, Session
 
-from cig_common.control.messages import Direction
+from cig_common.control.messages import Direction, SipMedia, TelLeg
 from cig_relay.media import codec
 from cig_relay.media.bridge import Bridge, SipSession
-from cig_relay.media.engine import MediaSettings, PortRange, SipMedia, TelLeg
+from cig_relay.media.engine import MediaSettings, PortRange
 from cig_relay.media.python_engine import PythonMediaEngine
 from cig_relay.media.rtp import RtpPacket
 from cig_relay.media.srtp import SrtpReceiver, SrtpSender

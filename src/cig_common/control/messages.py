@@ -11,7 +11,7 @@ are named as in UMSG: ``PCMA/8000``. ``dtmf`` is always an RFC 4733 payload type
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cig_common.control.record import Record
@@ -40,6 +40,34 @@ class Direction(StrEnum):
     SENDONLY = "sendonly"
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class TelLeg(Record):
+    """Where the CRS takes a call's packets (UDP), and the STUN credentials of that leg."""
+
+    addr: str
+    port: int
+    ufrag: str
+    pwd: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SipMedia(Record):
+    """Where and how the PBX takes a call's sound.
+
+    ``addr``, ``port`` and ``rtcp_port`` are where it receives. ``codec`` is ``PCMA/8000`` or
+    ``PCMU/8000``. ``dtmf`` is the RFC 4733 payload type that the PBX wants to get,
+    ``receive_dtmf`` the one that we told it to send, None where it has none. ``direction`` is ours.
+    """
+
+    addr: str
+    port: int
+    rtcp_port: int
+    codec: str
+    dtmf: int | None
+    receive_dtmf: int | None
+    direction: Direction
 
 
 # --- requests -----------------------------------------------------------------------------------
@@ -99,13 +127,10 @@ class PlaceCallRequest(Record):
 
 @dataclass(frozen=True, slots=True)
 class TelLegRequest(Record):
-    """Where the CRS takes this call's packets, and the STUN credentials of that leg."""
+    """The CRS has named the leg of this call: bind it."""
 
     call: str
-    addr: str
-    port: int
-    ufrag: str
-    pwd: str
+    leg: TelLeg
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +144,10 @@ class TelMediaRequest(Record):
 
 @dataclass(frozen=True, slots=True)
 class SipMediaRequest(Record):
-    """The PBX's side after an answer, early answer or re-INVITE.
-
-    ``addr``, ``port`` and ``rtcp_port`` are where it receives; ``dtmf`` what it wants to get and
-    ``receive_dtmf`` what we told it to send; ``direction`` is ours.
-    """
+    """The PBX's side after an answer, early answer or re-INVITE."""
 
     call: str
-    addr: str
-    port: int
-    rtcp_port: int
-    codec: str
-    dtmf: int | None
-    receive_dtmf: int | None
-    direction: Direction
+    media: SipMedia
 
 
 @dataclass(frozen=True, slots=True)

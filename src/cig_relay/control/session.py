@@ -55,8 +55,6 @@ from cig_relay.keys.errors import RefusedError
 from cig_relay.media.engine import (
     CallStatistics,
     SipAddress,
-    SipMedia,
-    TelLeg,
     UnknownCallError,
 )
 from umsg.binding import answer_mac
@@ -228,9 +226,8 @@ class Session:
         return address
 
     async def _tel_leg(self, request: TelLegRequest) -> Record:
-        leg = TelLeg(request.addr, request.port, request.ufrag, request.pwd)
         async with self._locked(request.call) as call:
-            await self._service.media.set_tel_leg(call.media_name, leg)
+            await self._service.media.set_tel_leg(call.media_name, request.leg)
         return Done()
 
     async def _tel_media(self, request: TelMediaRequest) -> Record:
@@ -239,17 +236,8 @@ class Session:
         return Done()
 
     async def _sip_media(self, request: SipMediaRequest) -> Record:
-        media = SipMedia(
-            addr=request.addr,
-            port=request.port,
-            rtcp_port=request.rtcp_port,
-            codec=request.codec,
-            dtmf=request.dtmf,
-            receive_dtmf=request.receive_dtmf,
-            direction=request.direction,
-        )
         async with self._locked(request.call) as call:
-            self._service.media.set_sip_media(call.media_name, media)
+            self._service.media.set_sip_media(call.media_name, request.media)
         return Done()
 
     async def _answer_mac(self, request: AnswerMacRequest) -> Record:

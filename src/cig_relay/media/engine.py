@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cig_common.control.messages import Direction, LegStatistics
+from cig_common.control.messages import LegStatistics, SipMedia, TelLeg
 from cig_common.errors import LocalError
 from mikey_sakke.srtp import SrtpKeys
 
@@ -39,33 +39,6 @@ class SipAddress:
 
     addr: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class TelLeg:
-    """Where the CRS takes this call's packets (UDP), and the STUN credentials of the leg."""
-
-    addr: str
-    port: int
-    ufrag: str
-    pwd: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SipMedia:
-    """The PBX's side of the session: the fields of `cig_common.control.messages.SipMediaRequest`.
-
-    ``dtmf`` is the payload type that the PBX wants to get, ``receive_dtmf`` the one it was told to
-    send; ``direction`` is the gateway's own.
-    """
-
-    addr: str
-    port: int
-    rtcp_port: int
-    codec: str
-    dtmf: int | None
-    receive_dtmf: int | None
-    direction: Direction
 
 
 @dataclass(frozen=True, slots=True)

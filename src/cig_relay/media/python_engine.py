@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from cig_common.clock import Clock, SystemClock
+from cig_common.control.messages import SipMedia, TelLeg
 from cig_relay.media import codec as codecs
 from cig_relay.media.bridge import DEAD_AFTER, Bridge, Channel, MediaLost, SipSession, TelBound
 from cig_relay.media.engine import (
@@ -23,8 +24,6 @@ from cig_relay.media.engine import (
     MediaSettings,
     PortRange,
     SipAddress,
-    SipMedia,
-    TelLeg,
     UnknownCallError,
 )
 from cig_relay.media.leg import Sockaddr, sockaddr

@@ -14,10 +14,13 @@ from cig_common.control.messages import (
     Done,
     SipMediaRequest,
     StatisticsReply,
+    TelLeg,
+    TelLegRequest,
 )
 from cig_server.call.model import Ending, Parties
 from cig_server.relay.client import RelayClient
 from cig_server.sif.events import SipMedia
+from umsg.messages import Leg
 
 TEL_CODECS = ("PCMA/8000", "PCMU/8000")
 """Codecs that the gateway offers and takes on the secure side, in order of preference."""
@@ -86,19 +89,14 @@ class Direction(ABC):
     def end_out(self, ending: Ending) -> None:
         """End the callee's side."""
 
+    async def bind(self, leg: Leg) -> None:
+        """Have the relay bind the leg that the CRS named for this call's media."""
+        tel_leg = TelLeg(leg.addr, leg.port, leg.ufrag, leg.pwd)
+        await self.relay.request(TelLegRequest(self.handle, tel_leg), Done)
+
     async def set_sip_media(self, media: SipMedia) -> None:
         """Tell the relay where and what the SIP side receives from now on."""
-        request = SipMediaRequest(
-            call=self.handle,
-            addr=media.addr,
-            port=media.port,
-            rtcp_port=media.rtcp_port,
-            codec=media.codec,
-            dtmf=media.dtmf,
-            receive_dtmf=media.receive_dtmf,
-            direction=media.direction,
-        )
-        await self.relay.request(request, Done)
+        await self.relay.request(SipMediaRequest(self.handle, media), Done)
 
     async def update_media(self) -> None:
         """Tell the relay the SIP side's present media; nothing while there is none."""

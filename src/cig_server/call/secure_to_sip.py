@@ -9,7 +9,6 @@ from cig_common.control.messages import (
     AnswerMacRequest,
     Done,
     MacReply,
-    TelLegRequest,
     TelMediaRequest,
 )
 from cig_common.errors import CodecError, CrsUnavailableError
@@ -74,9 +73,7 @@ class SecureToSip(Direction):
         leg = bang.leg
         if leg is None:
             raise CrsUnavailableError("the CRS named no leg for this call's media")
-        await self.relay.request(
-            TelLegRequest(self.handle, leg.addr, leg.port, leg.ufrag, leg.pwd), Done
-        )
+        await self.bind(leg)
 
     def dial(self) -> None:
         """Send the INVITE."""

@@ -8,7 +8,6 @@ from cig_common.control.messages import (
     Done,
     PlaceCallReply,
     PlaceCallRequest,
-    TelLegRequest,
     TelMediaRequest,
 )
 from cig_common.errors import CryptoError
@@ -21,7 +20,7 @@ from cig_server.sif.interface import SipInterface
 from cig_server.sif.reasons import sip_status_for
 from cig_server.uif.interface import UmsgInterface
 from umsg.call_events import CallAnswered, CallGrowled
-from umsg.messages import Bang, Leg
+from umsg.messages import Bang
 
 
 class SipToSecure(Direction):
@@ -84,12 +83,6 @@ class SipToSecure(Direction):
             dtmf=TEL_DTMF,
         )
         self._uif.place(bang)
-
-    async def bind(self, leg: Leg) -> None:
-        """Begin to bind the leg that ``try`` named at the CRS."""
-        await self.relay.request(
-            TelLegRequest(self.handle, leg.addr, leg.port, leg.ufrag, leg.pwd), Done
-        )
 
     def ring_in(self) -> None:
         """Answer 180."""

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cig_server.sif.offer_answer import SdpOffer, SipMedia
+from cig_common.control.messages import SipMedia
+from cig_server.sif.offer_answer import SdpOffer
 
 __all__ = [
     "Answered",

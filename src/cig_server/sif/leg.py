@@ -21,8 +21,9 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from cig_common.control.messages import SipMedia
 from cig_common.errors import CigError
-from cig_server.sif.offer_answer import LocalSession, SdpOffer, SipMedia, read_answer, read_offer
+from cig_server.sif.offer_answer import LocalSession, SdpOffer, read_answer, read_offer
 
 
 class Phase(Enum):

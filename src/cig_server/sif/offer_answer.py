@@ -19,7 +19,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from cig_common.control.messages import Direction
+from cig_common.control.messages import Direction, SipMedia
 from cig_common.errors import CodecError
 from cig_server.sif.sdp import Attributes, Media, Origin, SdpError, SessionDescription
 
@@ -41,24 +41,6 @@ _WITHOUT_SENDING = {
     Direction.SENDRECV: Direction.RECVONLY,
     Direction.SENDONLY: Direction.INACTIVE,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SipMedia:
-    """Where and how the PBX takes a call's sound.
-
-    ``addr``, ``port`` and ``rtcp_port`` are where it receives. ``codec`` is ``PCMA/8000`` or
-    ``PCMU/8000``. ``dtmf`` is the RFC 4733 payload type that the PBX wants to get,
-    ``receive_dtmf`` the one that we told it to send, None where it has none. ``direction`` is ours.
-    """
-
-    addr: str
-    port: int
-    rtcp_port: int
-    codec: str
-    dtmf: int | None
-    receive_dtmf: int | None
-    direction: Direction
 
 
 @dataclass(frozen=True, slots=True)

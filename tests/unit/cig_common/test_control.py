@@ -26,7 +26,10 @@ from cig_common.control.messages import (
     ErrorReply,
     HelloRequest,
     LegStatistics,
+    SipMedia,
     SipMediaRequest,
+    TelLeg,
+    TelLegRequest,
 )
 from cig_common.control.record import Record
 from cig_common.errors import CigError, ControlError, CryptoError, OverloadError
@@ -135,9 +138,15 @@ def test_an_integer_may_stand_for_a_float_and_null_for_what_is_optional() -> Non
 
 
 def test_enums_travel_by_value() -> None:
-    media = SipMediaRequest("c", "192.0.2.1", 4000, 4001, "PCMA/8000", 101, 96, Direction.SENDONLY)
+    media = SipMedia("192.0.2.1", 4000, 4001, "PCMA/8000", 101, 96, Direction.SENDONLY)
     assert media.to_map()["direction"] == "sendonly"
-    assert SipMediaRequest.from_map(media.to_map()) == media
+    request = SipMediaRequest("c", media)
+    assert SipMediaRequest.from_map(request.to_map()) == request
+
+
+def test_a_leg_does_not_show_its_password() -> None:
+    request = TelLegRequest("c", TelLeg("192.0.2.1", 146, "ufrag", "secret-password"))
+    assert "secret-password" not in repr(request)
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))

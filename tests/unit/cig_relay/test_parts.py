@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import socket
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,6 @@ from cig_common.config import loads
 from cig_relay.addresses import TelAddress, default_address, route_address
 from cig_relay.config_view import describe, media_settings
 from cig_relay.media.engine import PortRange
-from cig_relay.notify import notify
 
 
 def test_route_to_a_loopback_address_is_loopback() -> None:
@@ -71,19 +68,3 @@ def test_the_defaults_of_the_configuration() -> None:
     configuration = loads("")
     assert media_settings(configuration).tel_ports == PortRange(16384, 32767)
     assert "not set" in list(describe(configuration))[-1]
-
-
-@pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
-    name = f"{tmp_path}/notify.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.bind("\0" + name if abstract else name)
-        monkeypatch.setenv("NOTIFY_SOCKET", "@" + name if abstract else name)
-        notify("READY=1")
-        assert told.recv(100) == b"READY=1"
-
-
-@pytest.mark.parametrize("value", ["", "relative", "/no/such/socket"])
-def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("NOTIFY_SOCKET", value)
-    notify("READY=1")

@@ -20,9 +20,11 @@ from cig_common.control.messages import (
     Direction,
     Done,
     MacReply,
+    SipMedia,
     SipMediaRequest,
     StatisticsReply,
     StatisticsRequest,
+    TelLeg,
     TelLegRequest,
     TelMediaRequest,
 )
@@ -106,12 +108,10 @@ async def test_the_relay_is_no_oracle_for_other_macs(rig: Rig, peer: Peer) -> No
 async def test_media_of_a_call_can_be_set_asked_and_closed(rig: Rig, peer: Peer) -> None:
     _, request = bang()
     await peer.expect(AcceptCallReply, request)
-    await peer.expect(Done, TelLegRequest("c1", "127.0.0.1", 9, "ufrag", "p" * 24))
+    await peer.expect(Done, TelLegRequest("c1", TelLeg("127.0.0.1", 9, "ufrag", "p" * 24)))
     await peer.expect(Done, TelMediaRequest("c1", "PCMA/8000", 101))
-    sip = SipMediaRequest(
-        "c1", "127.0.0.1", 40000, 40001, "PCMU/8000", 101, 101, Direction.SENDRECV
-    )
-    await peer.expect(Done, sip)
+    sip = SipMedia("127.0.0.1", 40000, 40001, "PCMU/8000", 101, 101, Direction.SENDRECV)
+    await peer.expect(Done, SipMediaRequest("c1", sip))
     statistics = await peer.expect(StatisticsReply, StatisticsRequest("c1"))
     assert [leg.side for leg in statistics.legs] == ["tel", "sip"]
     assert statistics.call == "c1"
@@ -320,7 +320,7 @@ async def test_a_call_name_is_used_once(rig: Rig, peer: Peer) -> None:
 
 async def test_requests_of_a_call_wait_for_its_opening(rig: Rig, peer: Peer) -> None:
     opened = peer.submit(bang()[1])
-    leg = peer.submit(TelLegRequest("c1", "127.0.0.1", 9, "ufrag", "p" * 24))
+    leg = peer.submit(TelLegRequest("c1", TelLeg("127.0.0.1", 9, "ufrag", "p" * 24)))
     closed = peer.submit(CloseCallRequest("c1"))
     gone = peer.submit(StatisticsRequest("c1"))
     assert isinstance(await opened, AcceptCallReply)

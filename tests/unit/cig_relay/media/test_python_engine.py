@@ -12,15 +12,13 @@ import weakref
 import pytest
 import uvloop
 
-from cig_common.control.messages import Direction
+from cig_common.control.messages import Direction, SipMedia, TelLeg
 from cig_common.errors import CodecError, MediaError
 from cig_relay.media import codec, rtcp
 from cig_relay.media.engine import (
     CallExistsError,
     MediaSettings,
     PortRange,
-    SipMedia,
-    TelLeg,
     UnknownCallError,
 )
 from cig_relay.media.python_engine import PythonMediaEngine

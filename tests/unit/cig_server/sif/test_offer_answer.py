@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cig_common.control.messages import Direction
+from cig_common.control.messages import Direction, SipMedia
 from cig_common.errors import CodecError
-from cig_server.sif.offer_answer import LocalSession, SipMedia, read_answer, read_offer
+from cig_server.sif.offer_answer import LocalSession, read_answer, read_offer
 from cig_server.sif.sdp import SdpError, SessionDescription
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells the service manager how a daemon is doing (sd_notify(3))."""
+
+from __future__ import annotations
+
+import logging
+
+from systemd import daemon
+
+logger = logging.getLogger("Notify")
+
+
+def notify(state: str) -> None:
+    """Send ``state`` (``READY=1``, ``STOPPING=1``) to the service manager; nothing without one.
+
+    A manager that does not listen any more stops no service: that is told in the log, no more.
+    """
+    try:
+        daemon.notify(state)
+    except (OSError, ValueError) as error:
+        logger.warning("the service manager could not be told %s: %s", state, error)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service manager is told, and one that is gone stops nothing."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cig_common.notify import notify
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+    name = f"{tmp_path}/notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind("\0" + name if abstract else name)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + name if abstract else name)
+        notify("READY=1")
+        assert told.recv(100) == b"READY=1"
+
+
+@pytest.mark.parametrize("value", ["", "relative", "/no/such/socket"])
+def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", value)
+    notify("READY=1")
+
+
+def test_a_manager_that_is_gone_is_told_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    notify("STOPPING=1")
+    assert "STOPPING=1" in caplog.text
