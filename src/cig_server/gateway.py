@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from cig_common.config import Configuration
-from cig_common.config.routing import Interface, Route, route
+from cig_common.config.routing import Interface, route
 from cig_common.control.messages import (
     EnginesEvent,
     HelloReply,
@@ -27,7 +27,6 @@ from cig_common.control.record import Record
 from cig_common.errors import (
     CigError,
     CrsUnavailableError,
-    NoRouteError,
     OverloadError,
     RelayUnavailableError,
 )
@@ -99,11 +98,12 @@ class Gateway:
             self._admit()
         except CigError as error:
             logger.warning("call %s from %s: %s", bang.id, bang.from_uri, error)
+            self.manager.log_unrouted(parties, SessionState.FAILED, bang.id)
             self.uif.hangup(bang.id, error.umsg_reason, str(error))
             return
         handle = self.manager.next_handle()
         direction = SecureToSip(handle, parties, self.relay, self.uif, self.sif, bang)
-        self._by_umsg[bang.id] = self._by_sip[handle] = self.manager.begin(direction)
+        self._remember(self.manager.begin(direction))
 
     def tel_tried(self, call_id: str, event: CallTried) -> None:
         """The CRS found the callee and names the leg for our media."""
@@ -184,6 +184,7 @@ class Gateway:
             self._admit()
         except CigError as error:
             logger.warning("INVITE %s from %s: %s", invite.call_id, invite.source, error)
+            self.manager.log_unrouted(parties, SessionState.FAILED, invite.call_id)
             ending = Ending.of(error)
             self.sif.reject(invite.call, error.sip_status, reason_header(ending))
             return
@@ -192,17 +193,13 @@ class Gateway:
         direction = SipToSecure(handle, parties, self.relay, self.uif, self.sif, invite, umsg_id)
         if invite.offer is not None:
             direction.media = invite.offer.media
-        self._by_umsg[umsg_id] = self._by_sip[invite.call] = self.manager.begin(direction)
+        self._remember(self.manager.begin(direction))
 
     # --- both -----------------------------------------------------------------------------------
 
     def _routed(self, interface: Interface, parties: Parties, caller_if_id: str) -> Parties:
         self.manager.log_unrouted(parties, SessionState.ROUTING, caller_if_id)
-        try:
-            found: Route = route(self.config, interface, parties.in_to, parties.in_from)
-        except NoRouteError:
-            self.manager.log_unrouted(parties, SessionState.FAILED, caller_if_id)
-            raise
+        found = route(self.config, interface, parties.in_to, parties.in_from)
         return Parties(parties.in_from, parties.in_to, found.from_uri, found.to_uri)
 
     def _admit(self) -> None:
@@ -215,10 +212,13 @@ class Gateway:
         if not self.uif.connected:
             raise CrsUnavailableError("no connection to a CRS")
 
+    def _remember(self, call: Call) -> None:
+        self._by_umsg[call.direction.umsg_id] = call
+        self._by_sip[call.direction.sip_call] = call
+
     def _forget(self, call: Call) -> None:
-        for index in (self._by_umsg, self._by_sip):
-            for key in [k for k, v in index.items() if v is call]:
-                del index[key]
+        self._by_umsg.pop(call.direction.umsg_id, None)
+        self._by_sip.pop(call.direction.sip_call, None)
 
     # --- the relay ------------------------------------------------------------------------------
 

@@ -45,6 +45,16 @@ class Direction(ABC):
 
     @property
     @abstractmethod
+    def umsg_id(self) -> str:
+        """The call's id on the secure side."""
+
+    @property
+    @abstractmethod
+    def sip_call(self) -> str:
+        """The call's name in the SIP interface."""
+
+    @property
+    @abstractmethod
     def caller_if_id(self) -> str:
         """The session's identity in the caller's domain."""
 

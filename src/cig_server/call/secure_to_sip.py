@@ -43,6 +43,16 @@ class SecureToSip(Direction):
         self.sip_call_id = ""
 
     @property
+    def umsg_id(self) -> str:
+        """The id in the ``bang``."""
+        return self._bang.id
+
+    @property
+    def sip_call(self) -> str:
+        """The handle serves there too."""
+        return self.handle
+
+    @property
     def caller_if_id(self) -> str:
         """The UMSG id."""
         return self._bang.id

@@ -49,6 +49,16 @@ class SipToSecure(Direction):
         self.answer: CallGrowled | CallAnswered | None = None
 
     @property
+    def umsg_id(self) -> str:
+        """The id that we gave the call."""
+        return self._id
+
+    @property
+    def sip_call(self) -> str:
+        """The name that the SIP interface gave the call."""
+        return self._invite.call
+
+    @property
     def caller_if_id(self) -> str:
         """The SIP Call-ID."""
         return self._invite.call_id

@@ -31,6 +31,14 @@ class Steps(Direction):
         self.gate.set()
 
     @property
+    def umsg_id(self) -> str:
+        return "in-id"
+
+    @property
+    def sip_call(self) -> str:
+        return self.handle
+
+    @property
     def caller_if_id(self) -> str:
         return "in-id"
 
