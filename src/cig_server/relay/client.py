@@ -66,6 +66,7 @@ class RelayClient:
         self._number = 0
         self._task: asyncio.Task[None] | None = None
         self._ready = False
+        self._stopping = False
         self._complaint = ""
         self.protocol_errors = 0
 
@@ -85,6 +86,7 @@ class RelayClient:
 
     async def stop(self) -> None:
         """Close the connection and make no other."""
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -192,5 +194,6 @@ class RelayClient:
                 future.set_exception(RelayUnavailableError("the connection to cig-relay broke"))
         if was_ready:
             self._complaint = f"{self._path}: connection lost"
-            logger.warning("lost the connection to cig-relay")
-            self._listener.relay_lost()
+            if not self._stopping:
+                logger.warning("lost the connection to cig-relay")
+                self._listener.relay_lost()

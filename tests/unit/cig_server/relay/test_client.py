@@ -149,3 +149,11 @@ async def test_garbage_from_the_socket_costs_the_connection_only(tmp_path: Path)
         assert await heard(listener) == "lost"
         assert isinstance(await heard(listener), HelloReply)
         assert client.protocol_errors == 1
+
+
+async def test_our_own_stop_is_no_loss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(tmp_path / "relay.sock", FakeRelay()) as (client, listener):
+        await listener.heard.get()
+    assert listener.heard.empty()
+    assert not client.connected
+    assert not caplog.records
