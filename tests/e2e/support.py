@@ -33,7 +33,7 @@ SECURE_URI = "tel:+46701234567"
 PATIENCE = 10.0
 """Seconds after which a test stops waiting for what should have come at once."""
 
-_NEVER = re.compile(r"Traceback|not foreseen|\binternal\b", re.IGNORECASE)
+_NEVER = re.compile(r"Traceback|not foreseen|\binternal\b|protocol error", re.IGNORECASE)
 
 
 class SessionLine(NamedTuple):
@@ -123,6 +123,10 @@ class Gateway:
 
         await until("the last call to end", none_up)
 
+    async def relay_is_empty(self) -> bool:
+        """Tell whether the relay has no call."""
+        return (await self.status())["relay_rows"].get("Calls in the relay") == "0"
+
     def session_log(self) -> list[SessionLine]:
         """Give all lines of session.log so far."""
         file = self.lab.folder / "session.log"
@@ -156,6 +160,8 @@ class Gateway:
     async def look_over(self) -> None:
         """Check that the gateway is well after a test, and that it stops as it should."""
         await self.idle()
+        await until("the relay to have no call", self.relay_is_empty)
+        assert not self.lab.crs.stats.internal_errors
         for child in (self.lab.server, self.lab.relay):
             assert child.returncode is None, f"{child.name} has ended\n{child.tail()}"
             began = time.monotonic()

@@ -78,12 +78,7 @@ async def all_up_and_heard(lab: Gateway, calls: list) -> None:
 async def nothing_left(lab: Gateway, sockets_before: set[str]) -> None:
     """The server counts no call, the relay has no call and no more sockets than before."""
     await lab.idle()
-
-    async def relay_empty() -> bool:
-        rows = (await lab.status())["relay_rows"]
-        return rows.get("Calls in the relay") == "0"
-
-    await until("the relay to have no call", relay_empty)
+    await until("the relay to have no call", lab.relay_is_empty)
     await until("the relay's ports to be closed", lambda: sockets(lab) <= sockets_before)
     status = await lab.status()
     assert status["sip_rows"]["Calls up"] == "0"
