@@ -49,7 +49,7 @@ lint: setup-demo
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/mypy tools/setup.py tools/pjsua2/no_stream.py
+	@$(BIN)/mypy tools/setup.py tools/pjsua2/guards.py
 	@$(BIN)/lint-imports
 
 unit: setup-demo

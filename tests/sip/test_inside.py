@@ -22,7 +22,7 @@ HELD = (
     [
         ("INFO", "application/dtmf-relay", "Signal=5\nDuration=160", 200),
         ("INFO", "text/plain", "hello", 500),
-        ("MESSAGE", "text/plain", "hello", 200),
+        ("MESSAGE", "text/plain", "hello", 488),
         ("OPTIONS", "text/plain", "hello", 500),
         ("NONSENSE", "text/plain", "hello", 500),
     ],

@@ -24,7 +24,7 @@ flags="-O2 -fPIC -DNDEBUG -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wno-unus
 case $stage in
 configure)
     cp "$here/config_site.h" "$tree/pjlib/include/pj/config_site.h"
-    python3 "$here/no_stream.py" "$tree"
+    python3 "$here/guards.py" "$tree"
     cd "$tree"
     # Debian's repacked source leaves bdimad_dev.c out for its licence, but the list of objects
     # still names it.

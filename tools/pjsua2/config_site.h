@@ -9,8 +9,11 @@
  */
 
 /* The head of the audio channel set-up returns at once: no stream, no jitter buffer, no
- * conference port and no RTP for a call. See no_stream.py, which puts the guard in. */
+ * conference port and no RTP for a call. See guards.py, which puts the guard in. */
 #define CIG_NO_STREAM                   1
+
+/* MESSAGE is refused with 488 instead of taken with 200 and dropped. See guards.py too. */
+#define CIG_NO_MESSAGE                  1
 
 /* ---- Basics ---------------------------------------------------------------------------- */
 

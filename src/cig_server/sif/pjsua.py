@@ -116,9 +116,6 @@ class _Account(pj.Account):  # type: ignore[misc]
     def onIncomingSubscribe(self, prm: Any) -> None:
         prm.code = pj.PJSIP_SC_BAD_EVENT
 
-    def onInstantMessage(self, prm: Any) -> None:
-        self._trunk.counters["messages-dropped"] += 1
-
 
 class _Call(pj.Call):  # type: ignore[misc]
     """A `cig_server.sif.trunk.StackCall`."""

@@ -9,6 +9,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from cig_setup import sources, wheel
@@ -184,35 +185,49 @@ class TestEnvironment:
         assert str(PROJECT) not in lock
 
 
-class TestGuard:
-    HEAD = (
-        "pj_status_t pjsua_aud_channel_update(pjsua_call_media *call_med,\n"
-        "                                     const pjmedia_sdp_session *remote_sdp)\n"
-        "{\n"
-        "    pj_status_t status = PJ_SUCCESS;\n\n"
-        "    PJ_UNUSED_ARG(remote_sdp);\n"
-    )
+class TestGuards:
+    AUDIO = "pjsip/src/pjsua-lib/pjsua_aud.c"
+    TEXTS = "pjsip/src/pjsua-lib/pjsua_im.c"
+    HEADS: ClassVar[dict[str, str]] = {
+        AUDIO: (
+            "pj_status_t pjsua_aud_channel_update(pjsua_call_media *call_med,\n"
+            "                                     const pjmedia_sdp_session *remote_sdp)\n"
+            "{\n"
+            "    pj_status_t status = PJ_SUCCESS;\n\n"
+            "    PJ_UNUSED_ARG(remote_sdp);\n"
+        ),
+        TEXTS: (
+            "pj_bool_t pjsua_im_accept_pager(pjsip_rx_data *rdata,\n"
+            "                                pjsip_accept_hdr **p_accept_hdr)\n"
+            "{\n"
+        ),
+    }
 
-    def run(self, tree: Path, text: str) -> tuple[int, str]:
-        path = tree / "pjsip/src/pjsua-lib/pjsua_aud.c"
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-        command = [sys.executable, RECIPE / "no_stream.py", tree]
+    def run(self, tree: Path, times: dict[str, int]) -> tuple[int, dict[str, str]]:
+        for name, head in self.HEADS.items():
+            path = tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("int a;\n" + f"{head}\n    work();\n}}\n" * times.get(name, 1))
+        command = [sys.executable, RECIPE / "guards.py", tree]
         status = subprocess.run(command, capture_output=True, check=False).returncode
-        return status, path.read_text()
+        return status, {name: (tree / name).read_text() for name in self.HEADS}
 
-    def test_it_goes_in_after_the_declarations(self, tmp_path: Path) -> None:
-        status, text = self.run(tmp_path, f"int a;\n{self.HEAD}\n    work();\n}}\n")
+    def test_each_goes_in_at_the_head_of_its_function(self, tmp_path: Path) -> None:
+        status, texts = self.run(tmp_path, {})
         assert status == 0
-        assert text.startswith(f"int a;\n{self.HEAD}\n#if defined(CIG_NO_STREAM)")
-        assert text.endswith("    return status;\n#endif\n\n    work();\n}\n")
+        names = {self.AUDIO: "CIG_NO_STREAM", self.TEXTS: "CIG_NO_MESSAGE"}
+        for source, name in names.items():
+            assert texts[source].startswith(f"int a;\n{self.HEADS[source]}\n#if defined({name})")
+            assert texts[source].endswith("#endif\n\n    work();\n}\n")
 
+    @pytest.mark.parametrize("source", [AUDIO, TEXTS])
     @pytest.mark.parametrize("times", [0, 2])
-    def test_the_build_stops_unless_its_place_is_there_once(
-        self, tmp_path: Path, times: int
+    def test_nothing_is_changed_unless_each_place_is_there_once(
+        self, tmp_path: Path, source: str, times: int
     ) -> None:
-        text = f"{self.HEAD}    work();\n}}\n" * times
-        assert self.run(tmp_path, text) == (1, text)
+        status, texts = self.run(tmp_path, {source: times})
+        assert status == 1
+        assert "CIG_NO" not in "".join(texts.values())
 
 
 def test_an_unknown_python_is_refused_in_words() -> None:
