@@ -126,7 +126,8 @@ async def _run(options: Options, config: Configuration, reopen: Callable[[], Non
         await server.start()
     except (CigError, OSError) as error:
         logger.warning("start failed: %s", error)
-        click.echo(f"cig-server: cannot start: {error}", err=True)
+        if options.log is not None:  # else it stands on standard error already
+            click.echo(f"cig-server: cannot start: {error}", err=True)
         await server.stop()
         return EXIT_FAILED
     notify("READY=1")

@@ -233,6 +233,22 @@ async def test_a_wrong_configuration_stops_the_start_and_says_where(
     assert "^" in output
 
 
+async def test_an_address_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "cig.conf"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((HOST, 0))
+        port = taken.getsockname()[1]
+        for bind, words in ((HOST, "in use"), ("::1", "IPv4")):
+            file.write_text(f"interfaces {{ sip {{ bind {bind}; port {port}; }} }}\n")
+            socket_path = str(tmp_path / "relay.sock")
+            code, output = await run(
+                *("cig-server", "--config", str(file), "--relay-socket", socket_path),
+                *("--mgmt-port", "0"),
+            )
+            assert code == 1
+            assert words in output
+
+
 async def test_a_missing_configuration_stops_the_start_too(tmp_path: Path) -> None:
     code, output = await run("cig-server", "--config", str(tmp_path / "none.conf"))
     assert code == 2

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 from collections import Counter
@@ -14,7 +15,7 @@ from cig_server.sif.commands import Answer, Command, Dial, HangUp, Reject, Ring,
 from cig_server.sif.events import Ended, IncomingInvite, Refused, SipEvent, SipListener
 from cig_server.sif.outgoing import checked_header, checked_uri
 from cig_server.sif.pjsua import PjStack
-from cig_server.sif.settings import SipSettings
+from cig_server.sif.settings import SipSettings, SipStartError
 
 logger = logging.getLogger("Sif")
 
@@ -58,6 +59,11 @@ class SipInterface:
 
     async def start(self) -> None:
         """Listen on UDP and TCP; raises SipStartError."""
+        if ipaddress.ip_address(self._settings.bind_addr).version != 4:
+            raise SipStartError(
+                f"bind {self._settings.bind_addr}: SIP is IPv4 only so far; give an IPv4 address "
+                "in the sip interface of cig.conf"
+            )
         self._loop = asyncio.get_running_loop()
         self._stack.start()
         await asyncio.wrap_future(self._stack.started)
