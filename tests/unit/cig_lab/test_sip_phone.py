@@ -2,7 +2,6 @@
 """Real phones on real sockets: phone to phone, and phone to SIPp."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -98,9 +97,6 @@ async def test_reports_are_exchanged() -> None:
     await two.stop()
 
 
-sipp = pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is not installed")
-
-
 async def run_sipp(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         "sipp", "-i", "127.0.0.1", "-m", "1", "-nostdin", "-timeout", "20", *arguments,
@@ -108,7 +104,6 @@ async def run_sipp(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-@sipp
 @pytest.mark.parametrize(("transport", "mode"), [("UDP", "u1"), ("TCP", "t1")])
 async def test_sipp_calls_the_phone(tmp_path: Path, transport: str, mode: str) -> None:
     phone = await SipPhone.start(user="101", transport=transport)
@@ -123,7 +118,6 @@ async def test_sipp_calls_the_phone(tmp_path: Path, transport: str, mode: str) -
     await phone.stop()
 
 
-@sipp
 async def test_phone_calls_sipp(tmp_path: Path, unused_udp_port: int) -> None:
     phone = await SipPhone.start(user="101")
     process = await run_sipp(tmp_path, "-sn", "uas", "-p", str(unused_udp_port))
