@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from sip.gateway import Gateway
@@ -233,7 +235,9 @@ async def test_twenty_calls_at_once(gateway, tmp_path, over):
         talk_ms=500,
     )
     await sipp.passed()
-    counters = await gateway.counters()
-    assert counters["live"] == 0
+    # SIPp may have its last 200 a moment before the trunk has told the end of that call.
+    async with asyncio.timeout(5):
+        while (await gateway.counters())["live"]:
+            pass
     ended = [event for event in gateway.seen if event["event"] == "Ended"]
     assert len({event["call"] for event in ended}) == len(ended) >= 20
