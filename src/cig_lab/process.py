@@ -37,10 +37,17 @@ def program(name: str) -> Path:
 class Child:
     """One running program."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        process: asyncio.subprocess.Process,
+        log: Path,
+        notifications: socket.socket,
+    ) -> None:
         self.name = name
         self.log = log
         self._process = process
+        self._notifications = notifications
 
     @property
     def pid(self) -> int:
@@ -60,33 +67,38 @@ class Child:
         """
         log = folder / f"{name}.out"
         notify = folder / f"{name}.notify"
-        with _notify_socket(notify) as ready, log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                program(name),
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, "NOTIFY_SOCKET": str(notify)},
-                start_new_session=True,
-            )
-            child = Child(name, process, log)
-            try:
-                await asyncio.wait_for(child._ready(ready), READY_SECONDS)
-            except (TimeoutError, LabError):
-                await child.stop()
-                raise LabError(f"{name} did not get ready\n{child.tail()}") from None
-            except BaseException:
-                await child.stop()
-                raise
+        notifications = _notify_socket(notify)
+        try:
+            with log.open("wb") as output:
+                process = await asyncio.create_subprocess_exec(
+                    program(name),
+                    *arguments,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env={**os.environ, "NOTIFY_SOCKET": str(notify)},
+                    start_new_session=True,
+                )
+        except BaseException:
+            notifications.close()
+            raise
+        child = Child(name, process, log, notifications)
+        try:
+            await asyncio.wait_for(child._ready(), READY_SECONDS)
+        except (TimeoutError, LabError):
+            await child.stop()
+            raise LabError(f"{name} did not get ready\n{child.tail()}") from None
+        except BaseException:
+            await child.stop()
+            raise
         return child
 
-    async def _ready(self, notifications: socket.socket) -> None:
+    async def _ready(self) -> None:
         loop = asyncio.get_running_loop()
         ended = asyncio.ensure_future(self._process.wait())
         try:
             while True:
-                told = asyncio.ensure_future(loop.sock_recv(notifications, 4096))
+                told = asyncio.ensure_future(loop.sock_recv(self._notifications, 4096))
                 await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
                 if not told.done():
                     told.cancel()
@@ -119,7 +131,9 @@ class Child:
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.kill()
-        return await self._process.wait()
+        code = await self._process.wait()
+        self._notifications.close()
+        return code
 
 
 def _notify_socket(path: Path) -> socket.socket:

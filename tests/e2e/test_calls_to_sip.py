@@ -17,10 +17,9 @@ from e2e.support import (
     soon,
     until,
 )
-from sip.sipp import AVAILABLE, Sipp
+from sip.sipp import Sipp
 from umsg.reasons import Reason
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="sipp is not installed")
 OVER = pytest.mark.parametrize("over", ["u1", "t1"])
 
 

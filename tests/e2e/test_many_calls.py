@@ -10,9 +10,8 @@ import pytest
 
 from e2e.media import packets_heard
 from e2e.support import PATIENCE, Gateway, gateway, new_pbx_port, pbx_address, until
-from sip.sipp import AVAILABLE, Sipp
+from sip.sipp import Sipp
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="sipp is not installed")
 OVER = pytest.mark.parametrize("over", ["u1", "t1"])
 CALLS = 20
 EACH_HEARS = 25
