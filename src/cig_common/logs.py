@@ -94,11 +94,22 @@ class ReopenableFileHandler(logging.Handler):
             self.lost += 1
 
     def reopen(self) -> None:
-        """Open the file by its name again, after something has moved the old one away."""
+        """Open the file by its name again, after something has moved the old one away.
+
+        Where that fails the old file is kept, and a line in it says why.
+        """
         if self._path is None:
             return
-        fresh = self._open()
-        old, self._stream = self._stream, fresh
+        try:
+            fresh = self._open()
+        except OSError as error:
+            logging.getLogger("Logs").warning("%s cannot be opened anew: %s", self._path, error)
+            return
+        self.acquire()  # other threads write too
+        try:
+            old, self._stream = self._stream, fresh
+        finally:
+            self.release()
         _close(old)
 
     def close(self) -> None:

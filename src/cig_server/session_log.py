@@ -8,6 +8,7 @@ characters are escaped, so that no caller can forge a line. A full disk stops no
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,13 +77,21 @@ class SessionLog:
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the file by its name (again); raises OSError only from the first opening."""
+        """Open the file by its name (again).
+
+        Raises OSError from the first opening alone; later the old file is kept where that fails.
+        """
         if self._path is None:
             return
-        old, fresh = self._stream, self._path.open("a", encoding="utf-8", buffering=1)
+        try:
+            fresh = self._path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            if self._stream is None:
+                raise
+            logger.warning("session.log cannot be opened anew: %s; the old file is kept", error)
+            return
+        self.close()
         self._stream = fresh
-        if old is not None:
-            old.close()
 
     def write(self, event: SessionEvent, utc: float) -> None:
         """Append one event; an OSError is counted in ``lost`` and told once in cig.log."""
@@ -98,5 +107,6 @@ class SessionLog:
     def close(self) -> None:
         """Close the file."""
         if self._stream is not None:
-            self._stream.close()
+            with contextlib.suppress(OSError):  # what the full disk did not take is counted already
+                self._stream.close()
             self._stream = None

@@ -26,9 +26,10 @@ def load(path: str | os.PathLike[str]) -> Configuration:
         if status.st_size > MAX_SIZE:
             raise _refused(filename, f"is larger than {MAX_SIZE // 1024 // 1024} MB")
         data = Path(filename).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _refused(filename, f"cannot be read: {reason}") from None
+    except OSError as error:
+        raise _refused(filename, f"cannot be read: {error.strerror}") from None
+    except ValueError:  # Python's words differ from version to version
+        raise _refused(filename, "cannot be read: its name holds a NUL character") from None
     return loads(_decode(data, filename), filename)
 
 

@@ -140,3 +140,17 @@ def test_standard_error_is_used_and_left_open(
     handler.close()
     assert not sys.stderr.closed
     assert capsys.readouterr().err.endswith("Relay[INFO]: hello\n")
+
+
+def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file(
+    tmp_path: Path, root_logger: logging.Logger
+) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    handler = setup(folder / "cig.log")
+    folder.rename(tmp_path / "moved")
+    handler.reopen()
+    logging.getLogger("Test").info("still here")
+    lines = (tmp_path / "moved" / "cig.log").read_text().splitlines()
+    assert "cannot be opened anew" in lines[0]
+    assert lines[1].endswith("Test[INFO]: still here")

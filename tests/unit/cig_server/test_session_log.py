@@ -49,8 +49,20 @@ def test_events_are_appended_and_a_moved_file_is_left_after_reopen(tmp_path: Pat
     assert path.read_text().startswith("event, 1970-01-01T00:00:02.000Z, ")
 
 
+def test_a_file_that_cannot_be_opened_anew_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    log = SessionLog(folder / "session.log")
+    folder.rename(tmp_path / "moved")
+    log.reopen()
+    log.write(EVENT, 0)
+    log.close()
+    assert (tmp_path / "moved" / "session.log").read_text().startswith("event, ")
+
+
 def test_a_full_disk_is_counted_and_raises_nothing() -> None:
     log = SessionLog(Path("/dev/full"))
     log.write(EVENT, 0)
     log.write(EVENT, 1)
     assert log.lost == 2
+    log.close()

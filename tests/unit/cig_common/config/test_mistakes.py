@@ -186,7 +186,7 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
         tmp_path: (0, 0, "the file is not a regular file"),
         tmp_path / "pipe": (0, 0, "the file is not a regular file"),
         tmp_path / "none": (0, 0, "the file cannot be read: No such file or directory"),
-        tmp_path / "a\0b": (0, 0, "the file cannot be read: embedded null byte"),
+        tmp_path / "a\0b": (0, 0, "the file cannot be read: its name holds a NUL character"),
     }
     for path, facts in expected.items():
         with pytest.raises(ConfigError) as refused:
