@@ -106,7 +106,7 @@ def _gaps(reference: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray
         return np.zeros(len(reference), dtype=np.bool_)
     expected, got = _energies(reference, window), _energies(found, window)
     # The fades at both ends are so quiet that nothing can be said about them.
-    silent = (got < expected * _GAP_ENERGY_RATIO) & (expected > expected.max() * 1e-3)
+    silent = (got < expected * _GAP_ENERGY_RATIO) & (expected > np.max(expected) * 1e-3)
     marks = np.zeros(len(reference) + 1, dtype=np.int64)
     starts = np.flatnonzero(silent)
     np.add.at(marks, starts, 1)
@@ -122,7 +122,7 @@ def _energies(samples: NDArray[np.float64], window: int) -> NDArray[np.float64]:
 
 def _longest_run(marks: NDArray[np.bool_]) -> int:
     edges = np.flatnonzero(np.diff(np.concatenate(([False], marks, [False]))))
-    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
+    return int(np.max(edges[1::2] - edges[::2])) if len(edges) else 0
 
 
 def _level(samples: NDArray[np.float64]) -> float:
