@@ -19,6 +19,8 @@ from cig_server.sif.settings import SipSettings, SipStartError
 
 logger = logging.getLogger("Sif")
 
+_JOIN_LIMIT = 0.5
+"""Seconds that the stack's thread may take for its last steps, all work being done."""
 _STOP_LIMIT = 4.0
 """Seconds after which a stack that does not end is left behind."""
 
@@ -66,7 +68,11 @@ class SipInterface:
             )
         self._loop = asyncio.get_running_loop()
         self._stack.start()
-        await asyncio.wrap_future(self._stack.started)
+        try:
+            await asyncio.wrap_future(self._stack.started)
+        except SipStartError:
+            await self._joined()
+            raise
         self._running = True
         logger.info("SIP on %s:%d", self._settings.bind_addr, self._settings.bind_port)
 
@@ -78,11 +84,16 @@ class SipInterface:
         self._stack.submit(None)
         finished = asyncio.wrap_future(self._stack.finished)
         done, _ = await asyncio.wait([finished], timeout=_STOP_LIMIT)
-        if not done:
+        if done:
+            await self._joined()
+        else:
             logger.error("the SIP stack did not end within %g s", _STOP_LIMIT)
         await asyncio.sleep(0)  # events that the stack posted last stand in the loop's queue
         for call in list(self._live):
             self._deliver(Ended(call, 503, "the gateway stops", "us"))
+
+    async def _joined(self) -> None:
+        await asyncio.to_thread(self._stack.join, _JOIN_LIMIT)
 
     # --- commands -------------------------------------------------------------------------------
 

@@ -228,6 +228,7 @@ class PjStack:
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._stop_wanted = False
         self._woken = False
+        self._thread = threading.Thread(target=self._run, name="sip", daemon=True)
         self._waker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._waker.setblocking(False)
         self._endpoint: Any = None
@@ -235,7 +236,11 @@ class PjStack:
 
     def start(self) -> None:
         """Begin; ``started`` is done once the stack listens, or holds a SipStartError."""
-        threading.Thread(target=self._run, name="sip", daemon=True).start()
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's very end: cut off inside the stack, it aborts the process."""
+        self._thread.join(seconds)
 
     def submit(self, command: Command | None) -> None:
         """Have a command carried out soon; never blocks.
