@@ -70,10 +70,13 @@ def echo(target: Target, text: tuple[str, ...], as_json: bool) -> None:
 
 @main.command("help")
 @_json_option
-@click.pass_obj
-def help_command(target: Target, as_json: bool) -> None:
-    """List the server's commands."""
-    sys.exit(ask(target, "help", as_json=as_json))
+@click.pass_context
+def help_command(context: click.Context, as_json: bool) -> None:
+    """List the server's commands; without a server, those of cig-cli itself."""
+    code = ask(context.obj, "help", as_json=as_json)
+    if code == EXIT_NO_SERVER and not as_json:
+        click.echo("\n" + context.find_root().get_help())
+    sys.exit(code)
 
 
 @main.group()

@@ -87,6 +87,15 @@ def test_no_server() -> None:
     assert "systemctl status cig-server" in result.output
 
 
+def test_help_without_a_server_names_the_commands_all_the_same() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        result = run(closed.getsockname()[1], "help")
+    assert result.exit_code == 2
+    assert "no CIG server answers" in result.output
+    assert "read    Test-read the configuration FILE" in result.output
+
+
 def test_something_else_at_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
 
