@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from cig_lab.signals import Samples
 from cig_lab.sip_phone.media import RtpMedia
 from cig_lab.sip_phone.sdp import AudioDescription
 from cig_lab.voice.digits import SeenEvent
-
-if TYPE_CHECKING:
-    from cig_lab.sip_phone.phone import SipPhone
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +24,26 @@ class Ending:
     by: str
 
 
+class Signalling(Protocol):
+    """What a call needs of its phone; `cig_lab.sip_phone.phone.SipPhone` has it."""
+
+    def ring(self, call: SipCall) -> None:
+        """Answer 180."""
+
+    def accept(self, call: SipCall) -> None:
+        """Answer 200 with SDP, or 488 when nothing fits."""
+
+    def reject(self, call: SipCall, status: int) -> None:
+        """Answer a failure."""
+
+    def hangup(self, call: SipCall) -> None:
+        """End the call in whatever state."""
+
+    async def reoffer(self, call: SipCall, direction: str) -> int:
+        """Send a re-INVITE with another direction and give its status."""
+        ...
+
+
 class SipCall:
     """Made by `SipPhone.dial` and `SipPhone.incoming`; only this package sets its public fields.
 
@@ -34,7 +51,7 @@ class SipCall:
     `CallEndedError`, except ``ended`` itself.
     """
 
-    def __init__(self, phone: SipPhone, name: str, media: RtpMedia, *, peer: str) -> None:
+    def __init__(self, phone: Signalling, name: str, media: RtpMedia, *, peer: str) -> None:
         loop = asyncio.get_running_loop()
         self.name = name
         self.peer = peer
