@@ -94,6 +94,7 @@ class Server:
         token = create_token(self._options.mgmt_token) if self._options.mgmt_token else None
         self.mgmt = ManagementServer(self.view, token=token, port=self._options.mgmt_port)
         await self.mgmt.start()
+        self.view.management = self.mgmt.counters
         self.relay.start()
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from cig_common.clock import Clock
 from cig_common.control.messages import StatusReply
 from cig_common.errors import CigError
 from cig_server.gateway import Gateway
+from cig_server.mgmt.server import Counters
 from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
 from cig_server.uif.period import current_period
 
@@ -20,6 +21,8 @@ class ServerView:
         self._gateway = gateway
         self._clock = clock
         self._started = clock.monotonic()
+        self.management: Counters | None = None
+        """The management port's own counters, once it is open."""
 
     def uptime(self) -> int:
         """Return the seconds since the service started."""
@@ -69,7 +72,7 @@ class ServerView:
             sip_bind_address=str(gateway.config.sip.bind) if gateway.config.sip.bind else None,
             umsg_problem="" if gateway.uif.connected else gateway.uif.complaint,
             crypto_problem=problem,
-            relay_rows=self._relay_rows(relay),
+            relay_rows=(*self._relay_rows(relay), *self._management_rows()),
             umsg_rows=_counted(gateway.uif.counters, "UMSG"),
             sip_rows=(
                 ("SIP port", str(gateway.config.sip.port)),
@@ -100,6 +103,11 @@ class ServerView:
             ("SIP ports free", str(relay.ports_free)),
             *_counted(relay.counters, "Relay"),
         )
+
+    def _management_rows(self) -> Rows:
+        seen = self.management or Counters()
+        troubles = {"garbage": seen.garbage, "refused": seen.refused, "failures": seen.failures}
+        return _counted(troubles, "Management")
 
 
 def _counted(counters: Mapping[str, int], prefix: str) -> Rows:
