@@ -74,7 +74,7 @@ async def all_up_and_heard(lab: Gateway, calls: list) -> None:
     assert not any(call.ended.done() for call in calls)
 
 
-async def nothing_left(lab: Gateway, sockets_before: set[str]) -> None:
+async def nothing_left(lab: Gateway, sockets_before: set[int]) -> None:
     """The server counts no call, the relay has no call and no more sockets than before."""
     await lab.idle()
     await until("the relay to have no call", lab.relay_is_empty)
