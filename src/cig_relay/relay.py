@@ -162,7 +162,7 @@ class Relay:
             _log.warning("the keystore was not taken: %s", error)
         identity = self._holder.identity
         if identity is None:
-            _log.log(INIT, "no keys: calls are refused until `cig-cli set-key` has been run")
+            _log.log(INIT, "no keys: calls are refused until a keystore is in userdata")
             return
         _log.log(
             INIT,

@@ -250,7 +250,8 @@ class Gateway:
     def _identity_is(self, identity: Identity | None) -> None:
         if identity is None:
             logger.warning(
-                "cig-relay holds no keys: run `cig-cli set-key`; calls get 503 until then"
+                "cig-relay holds no keys: put a keystore into its userdata folder and reload it; "
+                "calls get 503 until then"
             )
         self.uif.set_identity(identity)
 

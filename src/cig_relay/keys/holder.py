@@ -16,7 +16,7 @@ from cig_relay.keys.engines import EnginePool
 from cig_relay.keys.errors import KeystoreError, KeystoreKeyError, NoKeysError, RefusedError
 from mikey_sakke.periods import month_of
 
-_NONE = "no keys are loaded: run `cig-cli set-key`"
+_NONE = "no keys are loaded: put a keystore into userdata and reload cig-relay"
 
 
 class KeyHolder:
@@ -52,7 +52,7 @@ class KeyHolder:
         except RefusedError as error:
             path = keystore.find(self._directory) or self._directory
             raise KeystoreKeyError(
-                path, str(error), "restore it from a back-up, or run `cig-cli set-key` again"
+                path, str(error), "restore it from a back-up, or have new key material issued"
             ) from None
         finally:
             material.wipe()

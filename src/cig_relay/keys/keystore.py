@@ -33,7 +33,7 @@ MAGIC = b"CIGKEYS"
 FORMAT_VERSION = 1
 MAX_OCTETS = 262144
 _DIGEST_OCTETS = 32
-_RESTORE = "restore it from a back-up, or run `cig-cli set-key` again"
+_RESTORE = "restore it from a back-up, or have new key material issued"
 
 
 def save(directory: Path, material: KeyMaterial) -> Path:
@@ -172,7 +172,7 @@ def _decode(path: Path, octets: bytes) -> Any:
         raise KeystoreFormatError(
             path,
             f"its format is version {version}, this cig-relay knows version {FORMAT_VERSION}",
-            "install the version of CIG that wrote it, or run `cig-cli set-key` again",
+            "install the version of CIG that wrote it, or have new key material issued",
         )
     head, digest = octets[:-_DIGEST_OCTETS], octets[-_DIGEST_OCTETS:]
     if hashlib.sha256(head).digest() != digest:
