@@ -48,7 +48,11 @@ async def test_demo_hears_everything(tmp_path: Path) -> None:
 
 async def test_lab_stays_up_takes_calls_and_stops_cleanly(tmp_path: Path) -> None:
     port = ports.free_port("127.0.0.1")
-    process = await start("up", "--sip-port", str(port), folder=tmp_path)
+    # Not the usual management port: the demo beside this test may be taking it at this moment.
+    mgmt = ports.free_port("127.0.0.1", ("tcp",))
+    process = await start(
+        *("up", "--sip-port", str(port), "--mgmt-port", str(mgmt)), folder=tmp_path
+    )
     assert process.stdout is not None
     lines = []
     while "Ctrl-C stops everything." not in (lines[-1] if lines else ""):
