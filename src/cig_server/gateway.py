@@ -30,6 +30,7 @@ from cig_common.errors import (
     OverloadError,
     RelayUnavailableError,
 )
+from cig_server.call.direction import Direction, Interfaces
 from cig_server.call.machine import Event, State
 from cig_server.call.manager import Call, CallManager
 from cig_server.call.model import NORMAL, Ending, Parties
@@ -81,12 +82,14 @@ class Gateway:
         self.relay: RelayClient
         self.uif: UmsgInterface
         self.sif: SipInterface
+        self._interfaces: Interfaces
         self.stopping = False
         manager.on_retired = self._forget
 
     def attach(self, relay: RelayClient, uif: UmsgInterface, sif: SipInterface) -> None:
         """Say which interfaces to speak through."""
         self.relay, self.uif, self.sif = relay, uif, sif
+        self._interfaces = Interfaces(relay, uif, sif)
 
     # --- calls from the secure side -------------------------------------------------------------
 
@@ -102,8 +105,7 @@ class Gateway:
             self.uif.hangup(bang.id, error.umsg_reason, str(error))
             return
         handle = self.manager.next_handle()
-        direction = SecureToSip(handle, parties, self.relay, self.uif, self.sif, bang)
-        self._remember(self.manager.begin(direction))
+        self._begin(SecureToSip(handle, parties, self._interfaces, bang))
 
     def tel_tried(self, call_id: str, event: CallTried) -> None:
         """The CRS found the callee and names the leg for our media."""
@@ -190,10 +192,7 @@ class Gateway:
             return
         handle = self.manager.next_handle()
         umsg_id = new_id(self._random_bytes)
-        direction = SipToSecure(handle, parties, self.relay, self.uif, self.sif, invite, umsg_id)
-        if invite.offer is not None:
-            direction.media = invite.offer.media
-        self._remember(self.manager.begin(direction))
+        self._begin(SipToSecure(handle, parties, self._interfaces, invite, umsg_id))
 
     # --- both -----------------------------------------------------------------------------------
 
@@ -212,9 +211,9 @@ class Gateway:
         if not self.uif.connected:
             raise CrsUnavailableError("no connection to a CRS")
 
-    def _remember(self, call: Call) -> None:
-        self._by_umsg[call.direction.umsg_id] = call
-        self._by_sip[call.direction.sip_call] = call
+    def _begin(self, direction: Direction) -> None:
+        call = self.manager.begin(direction)
+        self._by_umsg[direction.umsg_id] = self._by_sip[direction.sip_call] = call
 
     def _forget(self, call: Call) -> None:
         self._by_umsg.pop(call.direction.umsg_id, None)

@@ -8,6 +8,7 @@ others act at once. `secure_to_sip` and `sip_to_secure` beside this file fill th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from cig_common.control.messages import (
     CloseCallRequest,
@@ -20,6 +21,8 @@ from cig_common.control.messages import (
 from cig_server.call.model import Ending, Parties
 from cig_server.relay.client import RelayClient
 from cig_server.sif.events import SipMedia
+from cig_server.sif.interface import SipInterface
+from cig_server.uif.interface import UmsgInterface
 from umsg.messages import Leg
 
 TEL_CODECS = ("PCMA/8000", "PCMU/8000")
@@ -29,29 +32,43 @@ TEL_DTMF = 101
 """RFC 4733 payload type that the gateway wants to receive on the secure side."""
 
 
+@dataclass(frozen=True, slots=True)
+class Interfaces:
+    """What a call is made of: the relay, and the interfaces of both sides."""
+
+    relay: RelayClient
+    uif: UmsgInterface
+    sif: SipInterface
+
+
 class Direction(ABC):
     """The steps of one call in one direction.
 
-    ``handle`` names the call on the control socket and, for a call to SIP, in the SIP interface.
+    ``handle`` names the call on the control socket, ``umsg_id`` on the secure side, ``sip_call`` in
+    the SIP interface; ``sip_call_id`` is its SIP Call-ID, empty until the INVITE has been sent.
     """
 
-    def __init__(self, handle: str, parties: Parties, relay: RelayClient) -> None:
+    def __init__(
+        self,
+        handle: str,
+        parties: Parties,
+        interfaces: Interfaces,
+        *,
+        umsg_id: str,
+        sip_call: str,
+        sip_call_id: str = "",
+    ) -> None:
         self.handle = handle
         self.parties = parties
-        self.relay = relay
+        self.relay = interfaces.relay
+        self.umsg_id = umsg_id
+        self.sip_call = sip_call
+        self.sip_call_id = sip_call_id
         self.sip_addr = ""
         self.sip_port = 0
         self.media: SipMedia | None = None
-
-    @property
-    @abstractmethod
-    def umsg_id(self) -> str:
-        """The call's id on the secure side."""
-
-    @property
-    @abstractmethod
-    def sip_call(self) -> str:
-        """The call's name in the SIP interface."""
+        self._uif = interfaces.uif
+        self._sif = interfaces.sif
 
     @property
     @abstractmethod

@@ -95,16 +95,7 @@ class CallManager:
 
     def log_unrouted(self, parties: Parties, state: SessionState, caller_if_id: str) -> None:
         """Write ``routing`` or ``failed`` for a call that has no machine (yet)."""
-        event = SessionEvent(
-            caller=parties.in_from,
-            callee=parties.in_to,
-            routed_caller=parties.out_from,
-            routed_callee=parties.out_to,
-            state=state,
-            caller_if_id=caller_if_id,
-            callee_if_id="",
-        )
-        self._session_log.write(event, self._clock.utc())
+        self._write(parties, state, caller_if_id, "")
 
     def post(self, call: Call, event: Event, ending: Ending | None = None) -> None:
         """Feed ``event`` to the call's machine and carry out what it asks for.
@@ -202,15 +193,20 @@ class CallManager:
         self._spawn(call, close(), None, Event.ABORT)
 
     def _log(self, call: Call, state: SessionState) -> None:
-        parties = call.parties
+        direction = call.direction
+        self._write(call.parties, state, direction.caller_if_id, direction.callee_if_id)
+
+    def _write(
+        self, parties: Parties, state: SessionState, caller_if_id: str, callee_if_id: str
+    ) -> None:
         event = SessionEvent(
             caller=parties.in_from,
             callee=parties.in_to,
             routed_caller=parties.out_from,
             routed_callee=parties.out_to,
             state=state,
-            caller_if_id=call.direction.caller_if_id,
-            callee_if_id=call.direction.callee_if_id,
+            caller_if_id=caller_if_id,
+            callee_if_id=callee_if_id,
         )
         self._session_log.write(event, self._clock.utc())
 

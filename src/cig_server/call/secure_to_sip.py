@@ -12,12 +12,9 @@ from cig_common.control.messages import (
     TelMediaRequest,
 )
 from cig_common.errors import CodecError, CrsUnavailableError
-from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction
+from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction, Interfaces
 from cig_server.call.model import Ending, Parties
 from cig_server.call.reason_header import reason_header
-from cig_server.relay.client import RelayClient
-from cig_server.sif.interface import SipInterface
-from cig_server.uif.interface import UmsgInterface
 from umsg.messages import Bang
 from umsg.reasons import Reason
 
@@ -25,41 +22,20 @@ from umsg.reasons import Reason
 class SecureToSip(Direction):
     """The steps of a call that a secure phone began."""
 
-    def __init__(
-        self,
-        handle: str,
-        parties: Parties,
-        relay: RelayClient,
-        uif: UmsgInterface,
-        sif: SipInterface,
-        bang: Bang,
-    ) -> None:
-        super().__init__(handle, parties, relay)
-        self._uif = uif
-        self._sif = sif
+    def __init__(self, handle: str, parties: Parties, interfaces: Interfaces, bang: Bang) -> None:
+        super().__init__(handle, parties, interfaces, umsg_id=bang.id, sip_call=handle)
         self._bang = bang
         self._codec = ""
         self._mac = b""
-        self.sip_call_id = ""
-
-    @property
-    def umsg_id(self) -> str:
-        """The id in the ``bang``."""
-        return self._bang.id
-
-    @property
-    def sip_call(self) -> str:
-        """The handle serves there too."""
-        return self.handle
 
     @property
     def caller_if_id(self) -> str:
         """The UMSG id."""
-        return self._bang.id
+        return self.umsg_id
 
     @property
     def callee_if_id(self) -> str:
-        """The SIP Call-ID, once the INVITE has been sent."""
+        """The SIP Call-ID."""
         return self.sip_call_id
 
     async def open(self) -> None:
@@ -97,7 +73,7 @@ class SecureToSip(Direction):
 
     def ring_in(self) -> None:
         """Send ``growl``."""
-        self._uif.growl(self._bang.id)
+        self._uif.growl(self.umsg_id)
 
     async def connect_early(self) -> None:
         """Connect the 183's media and make the MAC of the ``growl``."""
@@ -105,7 +81,7 @@ class SecureToSip(Direction):
 
     def progress_in(self) -> None:
         """Send ``growl`` with codec and MAC."""
-        self._uif.growl(self._bang.id, codec=self._codec, dtmf=TEL_DTMF, mac=self._mac)
+        self._uif.growl(self.umsg_id, codec=self._codec, dtmf=TEL_DTMF, mac=self._mac)
 
     async def connect(self) -> None:
         """Connect the 200's media and make the MAC of the ``talk``."""
@@ -121,12 +97,12 @@ class SecureToSip(Direction):
 
     def answer_in(self) -> None:
         """Send ``talk``."""
-        self._uif.talk(self._bang.id, codec=self._codec, dtmf=TEL_DTMF, mac=self._mac)
+        self._uif.talk(self.umsg_id, codec=self._codec, dtmf=TEL_DTMF, mac=self._mac)
 
     def end_in(self, ending: Ending) -> None:
         """Send ``hangup`` with the reason; which check of its crypto failed is not for a caller."""
         text = "" if ending.reason is Reason.CRYPTO else ending.text
-        self._uif.hangup(self._bang.id, ending.reason, text)
+        self._uif.hangup(self.umsg_id, ending.reason, text)
 
     def end_out(self, ending: Ending) -> None:
         """Send CANCEL or BYE, whatever the SIP dialog's state asks for."""

@@ -11,14 +11,11 @@ from cig_common.control.messages import (
     TelMediaRequest,
 )
 from cig_common.errors import CryptoError
-from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction
+from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction, Interfaces
 from cig_server.call.model import Ending, Parties
 from cig_server.call.reason_header import reason_header
-from cig_server.relay.client import RelayClient
 from cig_server.sif.events import IncomingInvite
-from cig_server.sif.interface import SipInterface
 from cig_server.sif.reasons import sip_status_for
-from cig_server.uif.interface import UmsgInterface
 from umsg.call_events import CallAnswered, CallGrowled
 from umsg.messages import Bang
 
@@ -33,46 +30,38 @@ class SipToSecure(Direction):
         self,
         handle: str,
         parties: Parties,
-        relay: RelayClient,
-        uif: UmsgInterface,
-        sif: SipInterface,
+        interfaces: Interfaces,
         invite: IncomingInvite,
         umsg_id: str,
     ) -> None:
-        super().__init__(handle, parties, relay)
-        self._uif = uif
-        self._sif = sif
-        self._invite = invite
-        self._id = umsg_id
+        super().__init__(
+            handle,
+            parties,
+            interfaces,
+            umsg_id=umsg_id,
+            sip_call=invite.call,
+            sip_call_id=invite.call_id,
+        )
+        self.media = invite.offer.media if invite.offer is not None else None
         self._mikey = b""
         self._answered = False
         self.answer: CallGrowled | CallAnswered | None = None
 
     @property
-    def umsg_id(self) -> str:
-        """The id that we gave the call."""
-        return self._id
-
-    @property
-    def sip_call(self) -> str:
-        """The name that the SIP interface gave the call."""
-        return self._invite.call
-
-    @property
     def caller_if_id(self) -> str:
         """The SIP Call-ID."""
-        return self._invite.call_id
+        return self.sip_call_id
 
     @property
     def callee_if_id(self) -> str:
         """The UMSG id."""
-        return self._id
+        return self.umsg_id
 
     async def open(self) -> None:
         """Make the I_MESSAGE for the callee and reserve ports."""
         request = PlaceCallRequest(
             call=self.handle,
-            id=self._id,
+            id=self.umsg_id,
             from_uri=self.parties.out_from,
             to_uri=self.parties.out_to,
             offer=TEL_CODECS,
@@ -85,7 +74,7 @@ class SipToSecure(Direction):
     def dial(self) -> None:
         """Send the ``bang``."""
         bang = Bang(
-            id=self._id,
+            id=self.umsg_id,
             from_uri=self.parties.out_from,
             to_uri=self.parties.out_to,
             mikey=self._mikey,
@@ -96,7 +85,7 @@ class SipToSecure(Direction):
 
     def ring_in(self) -> None:
         """Answer 180."""
-        self._sif.ring(self._invite.call)
+        self._sif.ring(self.sip_call)
 
     async def connect_early(self) -> None:
         """Check the ``growl``'s MAC and connect its media."""
@@ -104,12 +93,12 @@ class SipToSecure(Direction):
 
     def progress_in(self) -> None:
         """Answer 183 with SDP."""
-        self._sif.progress(self._invite.call, self.sip_addr, self.sip_port)
+        self._sif.progress(self.sip_call, self.sip_addr, self.sip_port)
 
     async def connect(self) -> None:
         """Check the ``talk``'s MAC and connect its media."""
         await self._connect("talk")
-        self._uif.proved(self._id)
+        self._uif.proved(self.umsg_id)
 
     async def _connect(self, message: str) -> None:
         answer = self.answer
@@ -125,16 +114,16 @@ class SipToSecure(Direction):
     def answer_in(self) -> None:
         """Answer 200 with SDP."""
         self._answered = True
-        self._sif.answer(self._invite.call, self.sip_addr, self.sip_port)
+        self._sif.answer(self.sip_call, self.sip_addr, self.sip_port)
 
     def end_in(self, ending: Ending) -> None:
         """Refuse the INVITE with a final response, or send BYE once it is answered."""
         if self._answered:
-            self._sif.hangup(self._invite.call, reason_header(ending))
+            self._sif.hangup(self.sip_call, reason_header(ending))
             return
         status = ending.sip_status or sip_status_for(ending.reason)
-        self._sif.reject(self._invite.call, status, reason_header(ending))
+        self._sif.reject(self.sip_call, status, reason_header(ending))
 
     def end_out(self, ending: Ending) -> None:
         """Send ``hangup``."""
-        self._uif.hangup(self._id, ending.reason, ending.text)
+        self._uif.hangup(self.umsg_id, ending.reason, ending.text)

@@ -9,7 +9,7 @@ import pytest
 from cig_common.clock import ManualClock
 from cig_common.control.messages import StatisticsReply
 from cig_common.errors import CigError, CryptoError, RelayUnavailableError
-from cig_server.call.direction import Direction
+from cig_server.call.direction import Direction, Interfaces
 from cig_server.call.machine import Event, State
 from cig_server.call.manager import Call, CallManager
 from cig_server.call.model import NORMAL, Ending, Parties, Shown
@@ -24,19 +24,13 @@ class Steps(Direction):
     """A direction that writes down its steps; ``fail`` names those that raise."""
 
     def __init__(self, handle: str, relay: RelayClient) -> None:
-        super().__init__(handle, PARTIES, relay)
+        # No step of these speaks through an interface of its own.
+        interfaces = Interfaces(relay, None, None)  # type: ignore[arg-type]
+        super().__init__(handle, PARTIES, interfaces, umsg_id="in-id", sip_call=handle)
         self.done: list[str] = []
         self.fail: dict[str, Exception] = {}
         self.gate = asyncio.Event()
         self.gate.set()
-
-    @property
-    def umsg_id(self) -> str:
-        return "in-id"
-
-    @property
-    def sip_call(self) -> str:
-        return self.handle
 
     @property
     def caller_if_id(self) -> str:
