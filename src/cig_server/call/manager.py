@@ -29,12 +29,10 @@ ENDED_SHOWN_SECONDS = 5.0
 class Call:
     """One call: its machine, its direction's steps, and what is shown of it."""
 
-    def __init__(self, number: int, direction: Direction, now: float) -> None:
-        self.number = number
+    def __init__(self, direction: Direction) -> None:
         self.direction = direction
         self.machine = CallMachine()
         self.shown = Shown.ROUTED
-        self.created = now
         self.ended_at: float | None = None
         self.ending: Ending | None = None
 
@@ -86,7 +84,7 @@ class CallManager:
 
     def begin(self, direction: Direction) -> Call:
         """Take a routed call in and have the relay open it."""
-        call = Call(self._numbers, direction, self._clock.monotonic())
+        call = Call(direction)
         self._calls[direction.handle] = call
         self.counters["calls"] += 1
         self._log(call, SessionState.ROUTED)

@@ -57,7 +57,6 @@ class CrsConnection:
         self.identity = identity
         self.address = identity.crs[0] if identity.crs else ""
         self.complaint = "not tried yet"
-        self.reconnects = 0
         self._signer = signer
         self._listener = listener
         self._clock = clock
@@ -122,7 +121,6 @@ class CrsConnection:
             finally:
                 self._end()
             pause = backoff.failed(self._clock.monotonic())
-            self.reconnects += 1
             await asyncio.sleep(pause)
 
     def _complain(self, why: str) -> None:
