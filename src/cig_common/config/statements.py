@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of cig.conf: which statement and block may stand where, and what it takes."""
+"""The table of cig.conf: which statement and block may stand where, and what it takes.
+
+The reader, the messages about mistakes, the reference in docs/configuration.md and the man page
+cig.conf(5) all go by this one table. In the texts for people words of the language stand in
+backticks.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +46,10 @@ class Spec:
 
     `keywords` open it, `arguments` follow; then, for `sides`, each of these words followed by a
     text, in either order. `once`: at most one in a block. `opens` is the context of a block's
-    body. `lax_end`: a missing `;` is a warning and no error. `usage` and `text` are for people.
+    body. `lax_end`: a missing `;` is a warning and no error.
+
+    For people: `usage`, `text` (a line), `details` (sentences), `default`, `example`, and `added`:
+    the version in which this gateway added the statement to the manual's language, or nothing.
     """
 
     keywords: tuple[str, ...]
@@ -52,6 +60,10 @@ class Spec:
     once: bool = False
     opens: Context | None = None
     lax_end: bool = False
+    default: str = ""
+    added: str = ""
+    details: str = ""
+    example: str = ""
 
     @property
     def keyword(self) -> str:
@@ -59,47 +71,18 @@ class Spec:
         return " ".join(self.keywords)
 
 
-def _block(context: Context, keyword: str, *arguments: Arg, once: bool, text: str) -> Spec:
-    usage = " ".join([keyword, *("NAME" for _ in arguments), "{ … }"])
-    return Spec((keyword,), arguments, usage, text, once=once, opens=context)
-
-
-_EXTENSION = Spec(
-    ("extension", "map"),
-    (Arg.MAP,),
-    "extension map NAME;",
-    "what may be dialled on this interface, and what it becomes on the other",
-)
-_SOURCE = Spec(
-    ("source", "map"),
-    (Arg.MAP,),
-    "source map NAME;",
-    "how callers are shown on this interface; without one its extension maps are read backwards",
-)
-_RANGE = Spec(
-    ("rtp_port_range",),
-    (Arg.PORT, Arg.PORT),
-    "rtp_port_range LOW HIGH;",
-    "the UDP ports for media, both included (default 16384 32767)",
-    once=True,
-)
-_OVERRIDE = Spec(
-    ("rtp_remote_addr_override",),
-    (Arg.ADDRESS, Arg.ADDRESS),
-    "rtp_remote_addr_override OLD NEW;",
-    "send media to NEW where the other side names OLD",
-)
-_BIND = Spec(
-    ("bind",),
-    (Arg.ADDRESS,),
-    "bind ADDRESS;",
-    "the local address for SIP and its media (default: all addresses)",
-    once=True,
-    lax_end=True,
-)
-_PORT = Spec(("port",), (Arg.PORT,), "port NUMBER;", "the local SIP port (default 5060)", once=True)
-_MESSAGING = Spec(
-    ("messaging",), (Arg.BOOL,), "messaging BOOL;", "SIP text messages (default false)", once=True
+_MAP = Spec(
+    ("map",),
+    (Arg.NAME,),
+    "map NAME { … }",
+    "a list of entries that pair SIP and tel URIs",
+    opens=Context.MAP,
+    details="The first entry that matches decides. A map does nothing by itself: an interface names"
+    " it, before or after it in the file. No two maps may have the same name.",
+    example="""\
+map maptel2sip {
+    entry pbx tel "tel:+8888;{ext}" sip "sip:{ext}@pbx.example.com";
+}""",
 )
 _ENTRY = Spec(
     ("entry",),
@@ -107,56 +90,224 @@ _ENTRY = Spec(
     'entry NAME sip "SIP-URI" tel "TEL-URI";',
     "a SIP URI and a tel URI that stand for each other",
     sides=("sip", "tel"),
+    details="The two sides stand in either order. One side is matched and the other one produced;"
+    " which one depends on where the map is used. The name is for people: traces and warnings show"
+    " it, and it need not be unique.",
+    example='entry reception tel "tel:+8888;0" sip "sip:100@pbx.example.com:5080;transport=tcp";',
+)
+_TRANSLATE_MAP = Spec(
+    ("translate_map",),
+    (Arg.NAME,),
+    "translate_map NAME { … }",
+    "a list of rules for the addresses of text messages",
+    opens=Context.TRANSLATE_MAP,
+    details="The first rule that matches decides. No two translate_maps may have the same name; a"
+    " map and a translate_map may.",
+    example="""\
+translate_map users {
+    rule match "{number}@secure.example.com" translation "tel:+{number}";
+}""",
 )
 _RULE = Spec(
     ("rule",),
     (),
     'rule match "TEXT" translation "TEXT";',
-    "what an address in a message becomes",
+    "what an address in a text message becomes",
     sides=("match", "translation"),
+    details="The two sides stand in either order; only `match` is ever matched. Both are plain"
+    " texts, in which case counts. A space may stand in them.",
+    example='rule match "tel:+8888;{ext}" translation "{ext}@pbx.example.com";',
 )
-_PATH = Spec(("path",), (Arg.STRING,), 'path "/FOLDER";', "the mailbox's folder", once=True)
+_INTERFACES = Spec(
+    ("interfaces",),
+    (),
+    "interfaces { … }",
+    "the two sides of the gateway",
+    once=True,
+    opens=Context.INTERFACES,
+    details="Without it no call can be routed.",
+    example="""\
+interfaces {
+    tel { extension map maptel2sip; }
+    sip { extension map mapsip2tel; bind 192.168.1.1; }
+}""",
+)
+_TEL = Spec(
+    ("tel",),
+    (),
+    "tel { … }",
+    "the side of the secure domain",
+    once=True,
+    opens=Context.TEL,
+    details="It has no `bind`: the local address is the one by which the host reaches the CRS.",
+    example="tel { extension map maptel2sip; rtp_port_range 16384 24575; }",
+)
+_SIP = Spec(
+    ("sip",),
+    (),
+    "sip { … }",
+    "the side of the SIP network",
+    once=True,
+    opens=Context.SIP,
+    example="sip { extension map mapsip2tel; bind 192.168.1.1; }",
+)
+_EXTENSION = Spec(
+    ("extension", "map"),
+    (Arg.MAP,),
+    "extension map NAME;",
+    "what may be dialled on this side, and what it becomes on the other",
+    details="With several the maps are searched in the order of the statements. A side without any"
+    " takes no calls.",
+    example="extension map maptel2sip;",
+)
+_SOURCE = Spec(
+    ("source", "map"),
+    (Arg.MAP,),
+    "source map NAME;",
+    "how callers from the other side are shown on this side",
+    default="the extension maps of this side, read backwards",
+    details="With several the maps are searched in the order of the statements. Where there is one,"
+    " the extension maps are not searched for callers.",
+    example="source map srctel2sip;",
+)
+_RANGE = Spec(
+    ("rtp_port_range",),
+    (Arg.PORT, Arg.PORT),
+    "rtp_port_range LOW HIGH;",
+    "the local UDP ports for media, both ends included",
+    once=True,
+    default="16384 32767",
+    details="LOW must be even. A call takes two ports of the sip side's range, RTP and RTCP, and"
+    " one of the tel side's. Ranges on one address must not overlap.",
+    example="rtp_port_range 24576 32767;",
+)
+_OVERRIDE = Spec(
+    ("rtp_remote_addr_override",),
+    (Arg.ADDRESS, Arg.ADDRESS),
+    "rtp_remote_addr_override OLD NEW;",
+    "sends media to the address NEW where the other end names OLD",
+    details="For a CRS that stands next to the gateway and yet names its public address: one"
+    " statement for each of its instances. The first one for an OLD counts. The port stays.",
+    example="rtp_remote_addr_override 46.16.234.56 192.168.1.15;",
+)
+_BIND = Spec(
+    ("bind",),
+    (Arg.ADDRESS,),
+    "bind ADDRESS;",
+    "the local IP address for SIP and its media",
+    once=True,
+    lax_end=True,
+    default="all addresses, with a warning",
+    details="Its `;` may be missing, with a warning: the manual prints it so. A change needs a"
+    " restart.",
+    example="bind 192.168.1.1;",
+)
+_PORT = Spec(
+    ("port",),
+    (Arg.PORT,),
+    "port NUMBER;",
+    "the local SIP port, UDP and TCP",
+    once=True,
+    default="5060",
+    added="2.7.0",
+    details="A change needs a restart.",
+    example="port 5062;",
+)
+_MESSAGING = Spec(
+    ("messaging",),
+    (Arg.BOOL,),
+    "messaging BOOL;",
+    "SIP text messages, `true` or `false`",
+    once=True,
+    default="false",
+    details="This version carries no text messages and answers a SIP MESSAGE with 488 either way.",
+    example="messaging false;",
+)
+_MAILBOXES = Spec(
+    ("mailboxes",),
+    (),
+    "mailboxes { … }",
+    "the mailboxes for text messages",
+    once=True,
+    opens=Context.MAILBOXES,
+    details="This version reads and checks them, but carries no text messages yet.",
+    example="""\
+mailboxes {
+    write {
+        path "/var/spool/cig/received";
+        map_from translate_map users;
+        map_to translate_map extensions;
+    }
+}""",
+)
+_MAILBOX_DETAILS = "All three statements are needed in it. The block may be repeated."
+_READ = Spec(
+    ("read",),
+    (),
+    "read { … }",
+    "a mailbox that is watched for messages to send",
+    opens=Context.READ,
+    details="Both headers of a message must be translated, each to a tel URI: From to one of the"
+    " gateway's own, To to a secure user's. " + _MAILBOX_DETAILS,
+    example="""\
+read {
+    path "/var/spool/cig/send";
+    map_from translate_map extensions;
+    map_to translate_map users;
+}""",
+)
+_WRITE = Spec(
+    ("write",),
+    (),
+    "write { … }",
+    "a mailbox where received messages are put",
+    opens=Context.WRITE,
+    details="A message goes to every such mailbox whose two translate_maps match it. "
+    + _MAILBOX_DETAILS,
+    example="""\
+write {
+    path "/var/spool/cig/received";
+    map_from translate_map users;
+    map_to translate_map extensions;
+}""",
+)
+_PATH = Spec(
+    ("path",),
+    (Arg.STRING,),
+    'path "/FOLDER";',
+    "the mailbox's folder, an absolute path",
+    once=True,
+    details="It holds the folders `new`, `cur` and `tmp`.",
+    example='path "/var/spool/cig/send";',
+)
 _MAP_FROM = Spec(
     ("map_from", "translate_map"),
     (Arg.TRANSLATE_MAP,),
     "map_from translate_map NAME;",
-    "between the source URI and the From header",
+    "translates the sender, between the source URI and the From header",
     once=True,
+    details="In `read` from the header to the URI, in `write` from the URI to the header.",
+    example="map_from translate_map users;",
 )
 _MAP_TO = Spec(
     ("map_to", "translate_map"),
     (Arg.TRANSLATE_MAP,),
     "map_to translate_map NAME;",
-    "between the target URI and the To header",
+    "translates the recipient, between the target URI and the To header",
     once=True,
+    details="In `read` from the header to the URI, in `write` from the URI to the header.",
+    example="map_to translate_map users;",
 )
 
 STATEMENTS: Mapping[Context, tuple[Spec, ...]] = MappingProxyType(
     {
-        Context.FILE: (
-            _block(Context.MAP, "map", Arg.NAME, once=False, text="SIP and tel URIs, paired"),
-            _block(
-                Context.TRANSLATE_MAP,
-                "translate_map",
-                Arg.NAME,
-                once=False,
-                text="rules for the addresses of text messages",
-            ),
-            _block(Context.INTERFACES, "interfaces", once=True, text="the two interfaces"),
-            _block(Context.MAILBOXES, "mailboxes", once=True, text="the mailboxes"),
-        ),
+        Context.FILE: (_MAP, _TRANSLATE_MAP, _INTERFACES, _MAILBOXES),
         Context.MAP: (_ENTRY,),
         Context.TRANSLATE_MAP: (_RULE,),
-        Context.INTERFACES: (
-            _block(Context.TEL, "tel", once=True, text="towards the secure domain"),
-            _block(Context.SIP, "sip", once=True, text="towards the SIP network"),
-        ),
+        Context.INTERFACES: (_TEL, _SIP),
         Context.TEL: (_EXTENSION, _SOURCE, _RANGE, _OVERRIDE),
         Context.SIP: (_EXTENSION, _SOURCE, _BIND, _PORT, _MESSAGING, _RANGE, _OVERRIDE),
-        Context.MAILBOXES: (
-            _block(Context.READ, "read", once=False, text="watched for messages to send"),
-            _block(Context.WRITE, "write", once=False, text="where received messages are put"),
-        ),
+        Context.MAILBOXES: (_READ, _WRITE),
         Context.READ: (_PATH, _MAP_FROM, _MAP_TO),
         Context.WRITE: (_PATH, _MAP_FROM, _MAP_TO),
     }
