@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PROMPT = "cig-cli$ "
-COMMANDS = ("echo ", "help", "quit", "read ", "show call", "show umsg", "status")
+COMMANDS = ("echo ", "help", "quit", "read ", "route ", "show call", "show umsg", "status")
+OPTIONS = {
+    "read": ("--json", "--strict"),
+    "route": ("--file ", "--from ", "--json"),
+    "show": ("--json",),
+    "status": ("--json",),
+}
+"""The options that the Tab key offers for each command."""
+
+_FILE_BEFORE = ("read", "read --strict", "read --json")
 _LEAVE = ("exit", "quit")
 
 
@@ -32,9 +43,35 @@ def interact(run: Callable[[str], int]) -> int:
 
 
 def complete(text: str, state: int) -> str | None:
-    """Return the `state`-th command that begins with `text`, as readline asks for it."""
-    found = [command for command in COMMANDS if command.startswith(text)]
+    """Return the `state`-th line that `text` can become, as readline asks for it."""
+    found = _completions(text)
     return found[state] if state < len(found) else None
+
+
+def _completions(line: str) -> list[str]:
+    """Give what the line can become: a command, an option of its command, or a file's name."""
+    commands = [command for command in COMMANDS if command.startswith(line)]
+    if commands and line not in commands:
+        return commands
+    head, _, last = line.rpartition(" ")
+    if head in _FILE_BEFORE or head.endswith(" --file"):
+        return [f"{head} {name}" for name in _files(last)]
+    options = OPTIONS.get(line.split(" ")[0], ())
+    return [f"{head} {option}" for option in options if option.startswith(last)] if head else []
+
+
+def _files(begin: str) -> list[str]:
+    """Give the names of files and folders that begin so, quoted where the prompt needs it."""
+    folder, slash, name = begin.rpartition("/")
+    try:
+        inside = sorted(Path(folder + slash or ".").iterdir())
+    except (OSError, ValueError):
+        return []
+    return [
+        shlex.quote(f"{folder}{slash}{path.name}{'/' if path.is_dir() else ''}")
+        for path in inside
+        if path.name.startswith(name)
+    ]
 
 
 def _prepare_line_editing() -> None:

@@ -7,6 +7,7 @@ command); 2 no server answers, or wrong usage.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from cig_cli.readfile import read_file
 EXIT_ERROR = 1
 EXIT_NO_SERVER = 2
 VERSION = "2.7.0"
+
+_AT_SERVER = ("echo", "help", "show", "status")
+"""What the prompt sends to the server as it was typed."""
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -110,10 +114,15 @@ def status(target: Target, as_json: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path())
+@click.option("--strict", is_flag=True, help="A warning counts as an error.")
 @_json_option
-def read(file: str, as_json: bool) -> None:
-    """Test-read the configuration FILE; no server is needed."""
-    sys.exit(read_file(file, as_json=as_json, say=click.echo))
+def read(file: str, strict: bool, as_json: bool) -> None:
+    """Test-read the configuration FILE; no server is needed.
+
+    The file is read here, with your own rights, as a start of the server would read it. The last
+    line is OK (exit code 0) or ERROR (1).
+    """
+    sys.exit(read_file(file, as_json=as_json, say=click.echo, strict=strict))
 
 
 def ask(target: Target, request: str, *, as_json: bool = False) -> int:
@@ -140,16 +149,20 @@ def ask(target: Target, request: str, *, as_json: bool = False) -> int:
 
 
 def _run_line(target: Target, line: str) -> int:
-    """Run one line of the prompt: `read` here, all else at the server."""
-    words = line.split()
-    if words[0] == "read":
-        as_json = "--json" in words[1:]
-        path = " ".join(word for word in words[1:] if word != "--json")
-        if not path:
-            click.echo("ERROR: wrong arguments: read <FILE>", err=True)
-            return EXIT_ERROR
-        return read_file(path, as_json=as_json, say=click.echo)
-    return ask(target, line)
+    """Run one line of the prompt: a command of cig-cli's own here, all else at the server."""
+    name, *rest = line.split(maxsplit=1)
+    if name in _AT_SERVER or name not in main.commands:
+        return ask(target, line)
+    try:
+        words = shlex.split("".join(rest))
+    except ValueError as error:
+        click.echo(f"ERROR: {name}: {error}: put a text with spaces in quotes", err=True)
+        return EXIT_NO_SERVER
+    try:
+        main.commands[name].main(words, prog_name=name, obj=target)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else EXIT_ERROR
+    return 0
 
 
 if __name__ == "__main__":

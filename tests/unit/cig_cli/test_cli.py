@@ -2,6 +2,7 @@
 """cig-cli as an operator runs it, against a real management port."""
 
 import asyncio
+import io
 import json
 import socket
 import threading
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from cig_cli.interactive import complete
 from cig_cli.main import main
+from cig_cli.readfile import note_when_slow
 from cig_server.mgmt.server import ManagementServer
 from unit.cig_server.mgmt.gateway_view import CALL, StillView
 
@@ -138,15 +140,86 @@ def test_read_json(tmp_path: Path) -> None:
     assert json.loads(result.output)["ok"] is False
 
 
+def test_read_strict(tmp_path: Path) -> None:
+    path = tmp_path / "cig.conf"
+    path.write_text(GOOD)
+    result = run(1, "read", "--strict", str(path))
+    assert result.exit_code == 1
+    *_, summary, last = result.output.splitlines()
+    assert summary == "1 warning counted as errors: W103 (see docs/warnings.md)"
+    assert last == "ERROR"
+    facts = json.loads(run(1, "read", "--strict", "--json", str(path)).output)
+    assert (facts["ok"], facts["counts"]) == (False, {"errors": 0, "warnings": 1})
+    path.write_text(GOOD.replace("interfaces { ", "interfaces { tel { extension map m; } "))
+    result = run(1, "read", "--strict", str(path))
+    assert (result.exit_code, result.output) == (0, "OK\n")
+
+
+def test_read_shows_no_more_than_anybody_reads(tmp_path: Path) -> None:
+    path = tmp_path / "cig.conf"
+    path.write_text("interfaces { sip { bind ::1; } }\n" + "maps x;\n" * 300 + "map m { }")
+    result = run(1, "read", str(path))
+    assert result.output.count(": error: ") == 200
+    assert "\n… and 100 more errors\n" in result.output
+    assert result.output.endswith("300 errors, 1 warning: W103 (see docs/warnings.md)\nERROR\n")
+    facts = json.loads(run(1, "read", str(path), "--json").output)
+    assert (len(facts["errors"]), facts["counts"]["errors"]) == (200, 300)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_one_who_waits_for_a_big_file_is_told_so() -> None:
+    stream = Terminal()
+    written = threading.Event()
+    stream.write = lambda text: written.set() or io.StringIO.write(stream, text)  # type: ignore[assignment,method-assign]
+    with note_when_slow("big.conf", stream, patience=0):
+        assert written.wait(10)
+    assert "reading 'big.conf' …" in stream.getvalue()
+    quick = Terminal()
+    with note_when_slow("small.conf", quick):
+        pass
+    with note_when_slow("big.conf", io.StringIO(), patience=0):
+        pass
+    assert quick.getvalue() == ""
+
+
 def test_prompt(port: int, tmp_path: Path) -> None:
     path = tmp_path / "a b.conf"
     path.write_text(GOOD)
-    result = run(port, typed=f"echo hi\n\nread\nread {path}\nnonsense\nquit\n")
+    typed = f"echo hi\n\nread\nread 'x\nread --strict '{path}'\nread '{path}'\nnonsense\nquit\n"
+    result = run(port, typed=typed)
     assert result.exit_code == 1
-    assert "cig-cli$ hi\nOK\ncig-cli$ cig-cli$ ERROR: wrong arguments" in result.output
+    assert "cig-cli$ hi\nOK\ncig-cli$ cig-cli$ Usage: read [OPTIONS] FILE\n" in result.output
+    assert "ERROR: read: No closing quotation: put a text with spaces in quotes" in result.output
+    assert result.output.count("warning W103") == 2
+    assert result.output.count("\nERROR\ncig-cli$ ") == result.output.count("\nOK\ncig-cli$ c") == 1
     assert "ERROR: unknown command `nonsense`" in result.output
     assert run(port, typed="help\n").exit_code == 0
 
 
 def test_completion() -> None:
     assert [complete("show", state) for state in range(3)] == ["show call", "show umsg", None]
+
+
+def offered(line: str) -> list[str]:
+    found: list[str] = []
+    while (text := complete(line, len(found))) is not None:
+        found.append(text)
+    return found
+
+
+def test_completion_of_options_and_files(tmp_path: Path) -> None:
+    assert offered("r") == ["read ", "route "]
+    assert offered("route sip:1@h --f") == ["route sip:1@h --file ", "route sip:1@h --from "]
+    assert offered("read x --s") == ["read x --strict"]
+    assert offered("status") == offered("nonsense ") == []
+    (tmp_path / "a b.conf").touch()
+    (tmp_path / "sub").mkdir()
+    assert offered(f"read {tmp_path}/a") == [f"read '{tmp_path}/a b.conf'"]
+    assert offered(f"route sip:1@h --file {tmp_path}/s") == [
+        f"route sip:1@h --file {tmp_path}/sub/"
+    ]
+    assert offered(f"read {tmp_path}/none/x") == []
