@@ -41,9 +41,9 @@ def _mend(
             len(body),
         )
         done.append(Block(item.words, item.start, body[:cut], item.closed))
-        if cut < len(body):
+        if cut < len(body) and isinstance(first := body[cut], Block):
             count += 1
-            word = body[cut].words[0]
+            word = first.words[0]
             name = " ".join(head.text for head in item.words[:2])
             notes.error(
                 word,

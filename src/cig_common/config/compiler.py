@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypedDict, TypeVar
 
 from cig_common.config.braces import rejoin
+from cig_common.config.chains import build_chains
+from cig_common.config.entries import Entries, EntryRun
 from cig_common.config.errors import ConfigError
+from cig_common.config.host import Host
 from cig_common.config.lint import lint
 from cig_common.config.model import (
+    DEFAULT_MAX_CALLS,
     DEFAULT_PORT_RANGE,
     DEFAULT_SIP_PORT,
     AddressOverride,
     Configuration,
-    Entry,
     Mailbox,
     MailboxKind,
     MapUse,
@@ -27,7 +31,7 @@ from cig_common.config.model import (
     UriMap,
 )
 from cig_common.config.patterns import Kind, Pattern, PatternError, compile_pattern
-from cig_common.config.reader import Notes, Reader, Reading, address, port, slip
+from cig_common.config.reader import Notes, Reader, Reading, address, calls, port, slip
 from cig_common.config.statements import Context
 from cig_common.config.syntax import Word, parse
 
@@ -44,10 +48,13 @@ class _Common(TypedDict):
     position: Position
 
 
-def compile_text(text: str, filename: str) -> Configuration:
-    """Compile the text of a configuration file. Raises ConfigError, and nothing else."""
+def compile_text(text: str, filename: str, host: Host | None = None) -> Configuration:
+    """Compile the text of a configuration file. Raises ConfigError, and nothing else.
+
+    `host` answers what only the machine knows; None: warnings that need it are not looked for.
+    """
     notes = Notes(filename, text)
-    config = _Compiler(notes).file(text)
+    config = _Compiler(notes).file(text, host)
     if notes.problems:
         raise ConfigError(notes.problems, notes.warnings)
     return config
@@ -62,7 +69,7 @@ class _Compiler:
         self._maps: dict[str, UriMap] = {}
         self._translate_maps: dict[str, TranslateMap] = {}
 
-    def file(self, text: str) -> Configuration:
+    def file(self, text: str, host: Host | None) -> Configuration:
         last = text.rstrip()
         line = last.count("\n") + 1
         end = Word("", line, len(last) - (last.rfind("\n") + 1) + 1)
@@ -76,6 +83,7 @@ class _Compiler:
                 self._keep(self._translate_maps, self._translate_map(reading), reading)
         tel, sip = TelInterface(), SipInterface()
         mailboxes: list[Mailbox] = []
+        max_calls, max_calls_position = DEFAULT_MAX_CALLS, None
         for reading in readings:
             if reading.spec.opens is Context.MAILBOXES:
                 mailboxes += self._mailboxes(reading)
@@ -83,28 +91,26 @@ class _Compiler:
                 for block in self._reader.read(reading.items, Context.INTERFACES):
                     if block.spec.opens is Context.TEL:
                         tel = self._tel(block)
-                    else:
+                    elif block.spec.opens is Context.SIP:
                         sip = self._sip(block)
+                    else:
+                        max_calls = calls(block.arguments[0]) or DEFAULT_MAX_CALLS
+                        max_calls_position = block.position
         config = Configuration(
             self._notes.filename,
+            build_chains(tel, sip),
             tuple(self._maps.values()),
             tuple(self._translate_maps.values()),
             tel,
             sip,
             tuple(mailboxes),
+            max_calls,
+            max_calls_position,
         )
         has_interfaces = any(reading.spec.opens is Context.INTERFACES for reading in readings)
         lint(config, self._notes, has_interfaces=has_interfaces)
         warnings = sorted(self._notes.warnings, key=lambda warning: (warning.line, warning.column))
-        return Configuration(
-            config.filename,
-            config.maps,
-            config.translate_maps,
-            config.tel,
-            config.sip,
-            config.mailboxes,
-            tuple(warnings),
-        )
+        return replace(config, warnings=tuple(warnings))
 
     def _keep(self, maps: dict[str, _Named], made: _Named, reading: Reading) -> None:
         first = maps.setdefault(made.name, made)
@@ -114,13 +120,14 @@ class _Compiler:
             self._notes.error(reading.arguments[0], message, hint)
 
     def _map(self, reading: Reading) -> UriMap:
-        entries = []
-        for entry in self._reader.read(reading.items, Context.MAP):
-            sip = self._pattern(entry.sides["sip"], Kind.SIP)
-            tel = self._pattern(entry.sides["tel"], Kind.TEL)
-            if sip is not None and tel is not None:
-                entries.append(Entry(entry.arguments[0].text, sip, tel, entry.position))
-        return UriMap(reading.arguments[0].text, tuple(entries), reading.position)
+        runs = [item for item in reading.items if isinstance(item, EntryRun)]
+        others = tuple(item for item in reading.items if not isinstance(item, EntryRun))
+        # An entry outside the runs is malformed in some way, which is noted: no map comes of it.
+        for entry in self._reader.read(others, Context.MAP):
+            for side, kind in (("sip", Kind.SIP), ("tel", Kind.TEL)):
+                self._pattern(entry.sides[side], kind)
+        entries = Entries.read(runs, self._refuse)
+        return UriMap(reading.arguments[0].text, entries, _place(reading.arguments[0]))
 
     def _translate_map(self, reading: Reading) -> TranslateMap:
         rules = []
@@ -129,15 +136,20 @@ class _Compiler:
             translation = self._pattern(rule.sides["translation"], Kind.TEXT)
             if match is not None and translation is not None:
                 rules.append(Rule(match, translation, rule.position))
-        return TranslateMap(reading.arguments[0].text, tuple(rules), reading.position)
+        name = reading.arguments[0]
+        return TranslateMap(name.text, tuple(rules), _place(name))
 
     def _pattern(self, word: Word, kind: Kind) -> Pattern | None:
         try:
             return compile_pattern(word.text, kind, word.line, word.column)
         except PatternError as error:
-            place = Position(word.line, word.column + error.offset)
-            self._notes.error(place, error.message, error.hint)
+            self._refuse(Position(word.line, word.column), error)
             return None
+
+    def _refuse(self, start: Position, error: PatternError) -> None:
+        """Note what is wrong in the pattern that begins at `start`."""
+        place = Position(start.line, start.column + error.offset)
+        self._notes.error(place, error.message, error.hint)
 
     def _tel(self, block: Reading) -> TelInterface:
         readings = list(self._reader.read(block.items, Context.TEL))
@@ -164,7 +176,7 @@ class _Compiler:
                 case "extension map" | "source map" as keyword:
                     found = self._named(self._maps, reading.arguments[0], "map")
                     if found is not None:
-                        uses[keyword].append(MapUse(found, reading.position))
+                        uses[keyword].append(MapUse(found, _place(reading.arguments[0])))
                 case "rtp_port_range":
                     ports = self._port_range(reading)
                 case "rtp_remote_addr_override":
@@ -235,4 +247,9 @@ class _Compiler:
         if not path.text.startswith("/") or not path.text.isprintable():
             hint = 'such as "/var/spool/cig/in"'
             self._notes.error(path, "a mailbox path must be absolute", hint)
-        return Mailbox(kind, path.text, map_from, map_to, block.position)
+        places = (_place(path), _place(given["map_from"]), _place(given["map_to"]))
+        return Mailbox(kind, path.text, map_from, map_to, block.position, *places)
+
+
+def _place(word: Word) -> Position:
+    return Position(word.line, word.column)

@@ -9,14 +9,20 @@ from pathlib import Path
 
 from cig_common.config.compiler import compile_text
 from cig_common.config.errors import ConfigError, Diagnostic
+from cig_common.config.host import Host, SystemHost
 from cig_common.config.model import Configuration
 
 MAX_SIZE = 512 * 1024 * 1024
 """A larger file is not read."""
 
+_HOST = SystemHost()
 
-def load(path: str | os.PathLike[str]) -> Configuration:
-    """Compile a file. Raises ConfigError for whatever is wrong with it, unreadable included."""
+
+def load(path: str | os.PathLike[str], host: Host | None = _HOST) -> Configuration:
+    """Compile a file. Raises ConfigError for whatever is wrong with it, unreadable included.
+
+    `host` answers what only the machine knows; None: warnings that need it are not looked for.
+    """
     filename = os.fspath(path)
     try:
         # Looked at before it is opened: opening a named pipe would wait for its writer.
@@ -30,17 +36,17 @@ def load(path: str | os.PathLike[str]) -> Configuration:
         raise _refused(filename, f"cannot be read: {error.strerror}") from None
     except ValueError:  # Python's words differ from version to version
         raise _refused(filename, "cannot be read: its name holds a NUL character") from None
-    return loads(_decode(data, filename), filename)
+    return loads(_decode(data, filename), filename, host)
 
 
-def loads(text: str, filename: str = "cig.conf") -> Configuration:
+def loads(text: str, filename: str = "cig.conf", host: Host | None = None) -> Configuration:
     """Compile a text; `filename` is what the diagnostics call it. Raises ConfigError."""
     if (at := text.find("\0")) >= 0:
         before = text[:at]
         place = before.count("\n") + 1, at - before.rfind("\n")
         message = "a NUL character: this is no text file"
         raise ConfigError([Diagnostic(filename, *place, message)])
-    return compile_text(text, filename)
+    return compile_text(text, filename, host)
 
 
 def _decode(data: bytes, filename: str) -> str:

@@ -6,13 +6,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
 from cig_common.config.errors import Diagnostic
 from cig_common.config.patterns import Pattern
 
+if TYPE_CHECKING:
+    from cig_common.config.chains import Chain, Chains
+    from cig_common.config.entries import Entries
+
 IpAddress = IPv4Address | IPv6Address
 
 DEFAULT_SIP_PORT = 5060
+DEFAULT_MAX_CALLS = 1000
+MAX_CALLS = 1400
 
 
 class Interface(StrEnum):
@@ -54,13 +61,13 @@ class UriMap:
     """`map NAME { … }`, its entries in the order of the file."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: Entries
     position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class MapUse:
-    """`extension map NAME;` or `source map NAME;`: a map, and where an interface names it."""
+    """`extension map NAME;` or `source map NAME;`: a map, and where its name stands there."""
 
     map: UriMap
     position: Position
@@ -141,27 +148,55 @@ class MailboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A `read { … }` or `write { … }` block of `mailboxes`."""
+    """A `read { … }` or `write { … }` block of `mailboxes`.
+
+    `position` is the block's, the others are those of the path and of the two maps' names.
+    """
 
     kind: MailboxKind
     path: str
     map_from: TranslateMap
     map_to: TranslateMap
     position: Position
+    path_position: Position
+    map_from_position: Position
+    map_to_position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One whole cig.conf. `warnings` are what `cig-cli read` and start-up tell about it."""
+    """One whole cig.conf. `warnings` are what `cig-cli read` and start-up tell about it.
+
+    `max_calls` is how many calls there may be at once; `max_calls_position` is None where the
+    file does not say. `chains` are built of the two interfaces' maps and add nothing to them.
+    """
 
     filename: str
+    chains: Chains = field(repr=False, compare=False)
     maps: tuple[UriMap, ...] = ()
     translate_maps: tuple[TranslateMap, ...] = ()
     tel: TelInterface = field(default_factory=TelInterface)
     sip: SipInterface = field(default_factory=SipInterface)
     mailboxes: tuple[Mailbox, ...] = ()
+    max_calls: int = DEFAULT_MAX_CALLS
+    max_calls_position: Position | None = None
     warnings: tuple[Diagnostic, ...] = ()
 
     def interface(self, interface: Interface) -> TelInterface:
         """Return the block of one interface."""
         return self.tel if interface is Interface.TEL else self.sip
+
+    def to_chain(self, interface: Interface) -> Chain:
+        """Return what the to-URI of a call that came in on `interface` is looked up in.
+
+        The extension maps of that interface, matched on its side.
+        """
+        return self.chains.to_tel if interface is Interface.TEL else self.chains.to_sip
+
+    def from_chain(self, interface: Interface) -> Chain:
+        """Return what the from-URI of a call that came in on `interface` is looked up in.
+
+        The source maps of the other interface or, where it has none, its extension maps; matched
+        on the side of `interface`.
+        """
+        return self.chains.from_tel if interface is Interface.TEL else self.chains.from_sip

@@ -23,6 +23,12 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TEL_SEPARATORS = str.maketrans("", "", "-.()")
+_SCHEMES = ("sip:", "sips:", "tel:")
+_PARAMETER = re.compile(r"\{([^}]*)\}")
+_TEL_CARE = re.compile(r"[-.()w]")
+
+PLAIN = re.compile(r"[!-z|~]*+(?:\{[A-Za-z][A-Za-z0-9_.-]*+\}[!-z|~]*+)?+")
+"""Most patterns that can be, told fast: printable ASCII with at most one parameter."""
 
 
 class Kind(Enum):
@@ -113,15 +119,50 @@ class Pattern:
 
 def compile_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pattern:
     """Take a pattern apart. Raises PatternError with the offset of what is wrong in it."""
-    for offset, char in enumerate(text):
-        if not char.isprintable() or (char.isspace() and kind is not Kind.TEXT):
-            raise PatternError("a space or control character in a pattern", offset)
-    literals, names = _split(text)
-    if kind is Kind.TEL:
+    if not text.isprintable() or (" " in text and kind is not Kind.TEXT):
+        for offset, char in enumerate(text):
+            if not char.isprintable() or (char == " " and kind is not Kind.TEXT):
+                raise PatternError("a space or control character in a pattern", offset)
+    _check_parameters(text)
+    return split_pattern(text, kind, line, column)
+
+
+def split_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pattern:
+    """Take a pattern apart that `compile_pattern` has taken before."""
+    literals, names = split_literals(text, kind), tuple(_PARAMETER.findall(text))
+    return Pattern(text, kind, literals, names, line, column)
+
+
+def split_literals(text: str, kind: Kind) -> tuple[str, ...]:
+    """Return the literals of a pattern that `compile_pattern` has taken before."""
+    literals = _PARAMETER.split(text)[::2]
+    if kind is Kind.TEXT:
+        return tuple(literals)
+    if kind is Kind.TEL and _TEL_CARE.search(text):
         literals = _canonical_tel_literals(literals)
-    if kind is not Kind.TEXT and (scheme := _SCHEME.match(literals[0])):
+    if not literals[0].startswith(_SCHEMES) and (scheme := _SCHEME.match(literals[0])):
         literals[0] = scheme[0].translate(_LOWER) + literals[0][scheme.end() :]
-    return Pattern(text, kind, tuple(literals), tuple(names), line, column)
+    return tuple(literals)
+
+
+def generic(literals: tuple[str, ...], kind: Kind) -> Subject:
+    """Return a text that stands for all that a pattern with these literals matches.
+
+    Each parameter is one character, NUL, that no literal of a pattern holds. So another pattern
+    that matches this text finds each of its literals inside one of these, in order, and finds
+    them again in every text that these literals match: there what the parameters caught stands
+    instead of the NULs, and a parameter of the other pattern takes that as well.
+
+    How characters compare must not be better here than in any of those texts. Where they compare
+    exactly here, the two literals are equal there too, folded or not. They may compare folded only
+    where they do so in every such text, and a host begins after the text's first `@`: surely
+    after a literal `@`, since a caught one can only come earlier. Without a literal `@` that is
+    known of a pattern without parameters alone.
+    """
+    text = "\0".join(literals)
+    if kind is Kind.SIP and len(literals) > 1 and "@" not in text:
+        return Subject(text, text, len(text))
+    return subject(text, kind)
 
 
 def canonical_tel(text: str) -> str:
@@ -139,17 +180,15 @@ def canonical_tel(text: str) -> str:
     return "tel:" + number + (";" + tail[1:] if tail else "")
 
 
-def _split(text: str) -> tuple[list[str], list[str]]:
-    literals: list[str] = []
-    names: dict[str, int] = {}
+def _check_parameters(text: str) -> None:
+    names: set[str] = set()
     position = 0
     while True:
         opening, closing = text.find("{", position), text.find("}", position)
         if opening < 0 or 0 <= closing < opening:
             if closing >= 0:
                 raise PatternError("`}` without a `{` before it", closing)
-            return [*literals, text[position:]], list(names)
-        literals.append(text[position:opening])
+            return
         if closing < 0:
             raise PatternError("`{` without its `}`", opening, "write a parameter as {name}")
         name = text[opening + 1 : closing]
@@ -159,7 +198,7 @@ def _split(text: str) -> tuple[list[str], list[str]]:
         if name in names:
             hint = "give the second one another name"
             raise PatternError(f"parameter `{name}` stands twice on one side", opening, hint)
-        names[name] = opening
+        names.add(name)
         position = closing + 1
 
 

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
 
+from cig_common.config.entries import EntryRun
 from cig_common.config.errors import Diagnostic
-from cig_common.config.model import IpAddress, Position
+from cig_common.config.model import MAX_CALLS, IpAddress, Position
 from cig_common.config.patterns import NAME
 from cig_common.config.statements import STATEMENTS, Arg, Context, Spec
-from cig_common.config.syntax import Block, Item, Statement, Stray, Word
+from cig_common.config.syntax import Block, Item, Statement, Stray, Word, statements
 
 _WRONG_QUOTES = "'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 
@@ -38,7 +41,7 @@ class Notes:
     def __init__(self, filename: str, text: str) -> None:
         self.filename = filename
         self._text = text
-        self._lines: list[str] | None = None
+        self._line_starts: array[int] | None = None
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
 
@@ -55,12 +58,19 @@ class Notes:
     def _diagnostic(
         self, place: Word | Position, message: str, hint: str | None, code: str | None
     ) -> Diagnostic:
-        if self._lines is None:
-            self._lines = self._text.split("\n")
-        source = self._lines[place.line - 1] if place.line <= len(self._lines) else ""
-        return Diagnostic(
-            self.filename, place.line, place.column, message, hint, source.rstrip("\r"), code
-        )
+        source = self._source(place.line)
+        return Diagnostic(self.filename, place.line, place.column, message, hint, source, code)
+
+    def _source(self, line: int) -> str:
+        """Return a line of the file."""
+        if self._line_starts is None:
+            ends = (found.end() for found in re.finditer("\n", self._text))
+            self._line_starts = array("Q", (0, *ends))
+        if line > len(self._line_starts):
+            return ""
+        start = self._line_starts[line - 1]
+        end = self._text.find("\n", start)
+        return self._text[start : None if end < 0 else end].rstrip("\r")
 
 
 class Reader:
@@ -83,6 +93,10 @@ class Reader:
                 yield reading
 
     def _item(self, item: Item, context: Context) -> Iterator[Reading]:
+        if isinstance(item, EntryRun):
+            for statement in statements(item):
+                yield from self._item(statement, context)
+            return
         if (broken := _broken(item.words)) is not None:
             self._notes.error(*broken)
             return
@@ -257,6 +271,8 @@ def misfit(kind: Arg, word: Word) -> str | None:
             return None if address(word) is not None else "such as 192.168.1.1 or 2001:db8::1"
         case Arg.PORT:
             return None if port(word) is not None else ""
+        case Arg.CALLS:
+            return None if calls(word) is not None else ""
         case Arg.BOOL:
             return None if word.text in ("true", "false") else ""
         case Arg.STRING:
@@ -273,10 +289,20 @@ def address(word: Word) -> IpAddress | None:
 
 def port(word: Word) -> int | None:
     """Return the port number that a word is, or None."""
+    return _number(word, 65535)
+
+
+def calls(word: Word) -> int | None:
+    """Return the number of calls that a word is, or None."""
+    return _number(word, MAX_CALLS)
+
+
+def _number(word: Word, most: int) -> int | None:
+    """Return the number from 1 to `most` that a word is, or None."""
     if not (word.text.isascii() and word.text.isdigit() and len(word.text) <= 5):
         return None
     number = int(word.text)
-    return number if 0 < number < 65536 else None
+    return number if 0 < number <= most else None
 
 
 def slip(name: str, known: list[str]) -> str | None:

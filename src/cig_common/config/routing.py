@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cig_common.config.model import Configuration, Entry, Interface, MapUse, Position
-from cig_common.config.patterns import Kind, canonical_tel, subject
+from cig_common.config.chains import Chain
+from cig_common.config.model import Configuration, Interface, Position
+from cig_common.config.patterns import canonical_tel
 from cig_common.config.render import render
 from cig_common.errors import NoRouteError
 from cig_common.uri import (
@@ -25,7 +26,7 @@ from cig_common.uri import (
     without_port_and_parameters,
 )
 
-__all__ = ["Hit", "Interface", "Missing", "Route", "RouteRejected", "route"]
+__all__ = ["Hit", "Interface", "Missing", "Route", "RouteRejected", "from_hit", "route", "to_hit"]
 
 
 class Missing(StrEnum):
@@ -80,31 +81,40 @@ def route(config: Configuration, interface: Interface, to_uri: str, from_uri: st
     `to_uri` is what was dialled (from SIP: the Request-URI) and `from_uri` the caller, both as
     received. Display name, angle brackets and `?headers` are taken off here.
     """
-    inside, outside = config.interface(interface), config.interface(interface.other)
-    to_hit = _translate(inside.extension_maps, interface, to_uri, Missing.TO)
-    sources = outside.source_maps or outside.extension_maps
-    from_hit = _translate(sources, interface, from_uri, Missing.FROM)
-    return Route(to_hit.uri, from_hit.uri, interface.other, to_hit, from_hit)
+    to_found = to_hit(config, interface, to_uri)
+    from_found = from_hit(config, interface, from_uri)
+    return Route(to_found.uri, from_found.uri, interface.other, to_found, from_found)
 
 
-def _translate(uses: tuple[MapUse, ...], side: Interface, received: str, missing: Missing) -> Hit:
-    """Find the first entry whose `side` matches, and make the other side's URI of it."""
-    if not uses:
+def to_hit(config: Configuration, interface: Interface, to_uri: str) -> Hit:
+    """Find the new to-URI of a call that came in on `interface`. Raises RouteRejected."""
+    return _translate(config.to_chain(interface), to_uri, Missing.TO)
+
+
+def from_hit(config: Configuration, interface: Interface, from_uri: str) -> Hit:
+    """Find the new from-URI of a call that came in on `interface`. Raises RouteRejected."""
+    return _translate(config.from_chain(interface), from_uri, Missing.FROM)
+
+
+def _translate(chain: Chain, received: str, missing: Missing) -> Hit:
+    """Find the first entry of a chain to match, and make the other side's URI of it."""
+    if not chain.uses:
         raise RouteRejected(missing, "the interface has no map for it")
-    for attempt, text in enumerate(_readings(received, side, missing)):
-        found = _first_match(uses, side, text)
+    for attempt, text in enumerate(_readings(received, chain.side, missing)):
+        found = chain.first(text)
         if found is None:
             continue
         use, entry, values = found
         try:
-            uri = render(entry.side(side.other), values)
+            uri = render(entry.side(chain.side.other), values)
         except UriError as error:
             where = f"entry `{entry.name}` of map `{use.map.name}` matched"
             raise RouteRejected(missing, f"{where}, but {error}") from None
         caught = tuple(values.items())
         return Hit(use.map.name, entry.name, entry.position, caught, attempt > 0, uri)
-    names = ", ".join(f"`{use.map.name}`" for use in uses[:8])
-    raise RouteRejected(missing, f"no entry of {names}{', ...' if len(uses) > 8 else ''} matched")
+    names = ", ".join(f"`{use.map.name}`" for use in chain.uses[:8])
+    more = ", ..." if len(chain.uses) > 8 else ""
+    raise RouteRejected(missing, f"no entry of {names}{more} matched")
 
 
 def _readings(received: str, side: Interface, missing: Missing) -> list[str]:
@@ -122,15 +132,3 @@ def _readings(received: str, side: Interface, missing: Missing) -> list[str]:
     text = without_headers(text)
     reduced = without_port_and_parameters(text)
     return [text] if reduced == text else [text, reduced]
-
-
-def _first_match(
-    uses: tuple[MapUse, ...], side: Interface, text: str
-) -> tuple[MapUse, Entry, dict[str, str]] | None:
-    prepared = subject(text, Kind.TEL if side is Interface.TEL else Kind.SIP)
-    for use in uses:
-        for entry in use.map.entries:
-            values = entry.side(side).match(prepared)
-            if values is not None:
-                return use, entry, values
-    return None

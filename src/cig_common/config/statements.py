@@ -38,6 +38,7 @@ class Arg(Enum):
     ADDRESS = "an IP address"
     PORT = "a port number, 1 to 65535"
     BOOL = "true or false"
+    CALLS = "a number of calls, 1 to 1400"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,17 @@ interfaces {
     tel { extension map maptel2sip; }
     sip { extension map mapsip2tel; bind 192.168.1.1; }
 }""",
+)
+_MAX_CALLS = Spec(
+    ("max_calls",),
+    (Arg.CALLS,),
+    "max_calls NUMBER;",
+    "how many calls there may be at once",
+    once=True,
+    default="1000",
+    added="2.7.0",
+    details="A call beyond them is refused.",
+    example="max_calls 200;",
 )
 _TEL = Spec(
     ("tel",),
@@ -304,7 +316,7 @@ STATEMENTS: Mapping[Context, tuple[Spec, ...]] = MappingProxyType(
         Context.FILE: (_MAP, _TRANSLATE_MAP, _INTERFACES, _MAILBOXES),
         Context.MAP: (_ENTRY,),
         Context.TRANSLATE_MAP: (_RULE,),
-        Context.INTERFACES: (_TEL, _SIP),
+        Context.INTERFACES: (_TEL, _SIP, _MAX_CALLS),
         Context.TEL: (_EXTENSION, _SOURCE, _RANGE, _OVERRIDE),
         Context.SIP: (_EXTENSION, _SOURCE, _BIND, _PORT, _MESSAGING, _RANGE, _OVERRIDE),
         Context.MAILBOXES: (_READ, _WRITE),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -10,6 +11,8 @@ from typing import cast
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, UnexpectedToken
+
+from cig_common.config.entries import RUN, EntryRun
 
 _END = "$END"
 
@@ -53,7 +56,19 @@ class Stray:
     brace: Word
 
 
-Item = Statement | Block | Stray
+Item = Statement | Block | Stray | EntryRun
+
+
+def statements(run: EntryRun) -> Iterator[Statement]:
+    """Yield the statements that a run of entries is short for."""
+    for words in run.split():
+        *made, end = (
+            Word(text[1:-1], line, column + 1, quoted=True)
+            if text.startswith('"')
+            else Word(text, line, column)
+            for text, line, column in words
+        )
+        yield Statement(tuple(made), end)
 
 
 def parse(text: str) -> tuple[Item, ...]:
@@ -64,7 +79,8 @@ def parse(text: str) -> tuple[Item, ...]:
 @cache
 def _parser() -> Lark:
     grammar = resources.files(__package__).joinpath("cig_conf.lark").read_text("utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", transformer=_Builder())
+    grammar += f"\nENTRIES.5: /{RUN}/\n"
+    return Lark(grammar, parser="lalr", lexer="contextual", transformer=_Builder())
 
 
 def _close_blocks(error: UnexpectedInput) -> bool:
@@ -93,11 +109,15 @@ def _word(token: Token) -> Word:
             return Word(str(token), line, column)
 
 
+def _run(token: Token) -> EntryRun:
+    return EntryRun(str.__str__(token), token.line or 1, token.column or 1)
+
+
 class _Builder(Transformer[Token, object]):
     """Builds the items as the parser reduces: no tree, and no recursion on deep nesting."""
 
-    def start(self, children: list[Item]) -> tuple[Item, ...]:
-        return tuple(children)
+    def start(self, children: list[Token | Item]) -> tuple[Item, ...]:
+        return tuple(_run(child) if isinstance(child, Token) else child for child in children)
 
     def statement(self, children: list[Token]) -> Statement:
         *words, end = map(_word, children)
@@ -119,6 +139,8 @@ class _Builder(Transformer[Token, object]):
         for child in children:
             if not isinstance(child, Token):
                 items.append(child)
+            elif child.type == "ENTRIES":
+                items.append(_run(child))
             elif child.type == "LBRACE":
                 start = _word(child)
             elif child.type == "RBRACE":

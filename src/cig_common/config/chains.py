@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chains: the maps that one question runs through, in their order, as one indexed list of entries.
+
+A configuration has four: for each interface that a call may come in on, one for the to-URI and
+one for the from-URI. They are built when the file is compiled, never on the first call.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from cig_common.config.model import Entry, Interface, MapUse, SipInterface, TelInterface
+from cig_common.config.patterns import Kind, generic, subject
+
+
+class Chain:
+    """The entries of several maps in order, matched on one side; the first to match wins.
+
+    `uses` are the maps as the interface names them (a map that it names twice counts once: its
+    second place can never be reached), `side` is the side of each entry that a URI must match.
+    An entry's id is its number in the whole chain, from 0.
+    """
+
+    __slots__ = ("_ends", "_kind", "side", "uses")
+
+    def __init__(self, uses: Sequence[MapUse], side: Interface) -> None:
+        self.uses = tuple({use.map.name: use for use in reversed(uses)}.values())[::-1]
+        self.side = side
+        self._kind = Kind.TEL if side is Interface.TEL else Kind.SIP
+        self._ends = list(accumulate(len(use.map.entries) for use in self.uses))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def locate(self, number: int) -> tuple[MapUse, int]:
+        """Return the map that the entry with this id is in, and its index there."""
+        at = bisect_right(self._ends, number)
+        return self.uses[at], number - (self._ends[at - 1] if at else 0)
+
+    def first(self, text: str) -> tuple[MapUse, Entry, dict[str, str]] | None:
+        """Return the first entry that matches, its map, and what its parameters caught.
+
+        `text` is a SIP URI without headers, or a tel URI in canonical form (`canonical_tel`).
+        """
+        prepared = subject(text, self._kind)
+        for number in self._candidates(text):
+            use, at = self.locate(number)
+            values = use.map.entries.pattern(at, self.side).match(prepared)
+            if values is not None:
+                return use, use.map.entries[at], values
+        return None
+
+    def covered(self) -> Iterator[tuple[int, int]]:
+        """Yield (id, id of an earlier entry that takes all that this one would match)."""
+        number = 0
+        for use in self.uses:
+            for literals in use.map.entries.literals(self.side):
+                prepared = generic(literals, self._kind)
+                for other in self._candidates(prepared.text):
+                    if other >= number:
+                        break
+                    earlier, at = self.locate(other)
+                    pattern = earlier.map.entries.pattern(at, self.side)
+                    if pattern.match(prepared) is not None:
+                        yield number, other
+                        break
+                number += 1
+
+    def _candidates(self, text: str) -> Sequence[int]:
+        return range(len(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The four chains of a configuration, by the interface that the call came in on."""
+
+    to_tel: Chain
+    to_sip: Chain
+    from_tel: Chain
+    from_sip: Chain
+
+
+def build_chains(tel: TelInterface, sip: SipInterface) -> Chains:
+    """Build the chains of a pair of interfaces."""
+    return Chains(
+        to_tel=Chain(tel.extension_maps, Interface.TEL),
+        to_sip=Chain(sip.extension_maps, Interface.SIP),
+        from_tel=Chain(sip.source_maps or sip.extension_maps, Interface.TEL),
+        from_sip=Chain(tel.source_maps or tel.extension_maps, Interface.SIP),
+    )

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The entries of a map, kept as text and decoded when one is asked for.
+
+A map may have a million entries. As objects they would take gigabytes, and every collection of
+garbage would walk over them. So a map keeps the text that they stand in and, of each, the place:
+three numbers. `RUN` is the terminal of the grammar that takes a whole run of well-formed entries,
+comments between and in them included, as one token; what it leaves over is malformed and is read
+statement by statement, so that the mistake is told where it is.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from cig_common.config.model import Entry, Interface, Position
+from cig_common.config.patterns import (
+    PLAIN,
+    Kind,
+    Pattern,
+    PatternError,
+    compile_pattern,
+    split_literals,
+    split_pattern,
+)
+
+# Possessive throughout (`*+`): a run of a million entries neither backtracks nor keeps state.
+_GAP = r"(?:\s++|\/\/[^\n]*+|\/\*(?:[^*]++|\*(?!\/))*+\*\/)"
+_HEAD = rf"entry{_GAP}++[A-Za-z][A-Za-z0-9_.-]*+{_GAP}++"
+_SIDE = rf'{_GAP}*+"[^"\n]*+"{_GAP}*+'
+RUN = (
+    rf"{_HEAD}(?:sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});"
+    rf"(?:{_GAP}*+{_HEAD}(?:sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});)*+"
+)
+"""What a run of entries looks like, as a regular expression without groups."""
+
+_ENTRY = re.compile(
+    rf"{_GAP}*+(entry){_GAP}++([A-Za-z][A-Za-z0-9_.-]*+){_GAP}++"
+    rf'(sip|tel){_GAP}*+"([^"\n]*+)"{_GAP}*+(?:sip|tel){_GAP}*+"([^"\n]*+)"{_GAP}*+(;)'
+)
+_WORDS = re.compile(rf'{_GAP}*+([A-Za-z0-9_.-]++|"[^"\n]*+"|;)')
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRun:
+    """A run of well-formed entries: its text, and the line and column where that begins."""
+
+    text: str
+    line: int
+    column: int
+
+    def split(self) -> Iterator[list[tuple[str, int, int]]]:
+        """Yield each entry's words, its `;` included, with the line and column of each."""
+        line, column, done = self.line, self.column, 0
+        words: list[tuple[str, int, int]] = []
+        for found in _WORDS.finditer(self.text):
+            start = found.start(1)
+            line, column = _advance(self.text, done, start, line, column)
+            done = start
+            words.append((found[1], line, column))
+            if found[1] == ";":
+                yield words
+                words = []
+
+
+class Entries(Sequence[Entry]):
+    """The entries of a map in the order of the file. Immutable; an Entry is made when asked for."""
+
+    __slots__ = ("_columns", "_lines", "_offsets", "_text")
+
+    def __init__(
+        self, text: str = "", places: tuple[array[int], array[int], array[int]] | None = None
+    ) -> None:
+        """Take the text and, of each entry, the offset in it and the line and column in the file.
+
+        Use `read` to make one of what the parser found.
+        """
+        self._text = text
+        self._offsets, self._lines, self._columns = places or (array("I"), array("I"), array("I"))
+
+    @classmethod
+    def read(
+        cls, runs: Sequence[EntryRun], refuse: Callable[[Position, PatternError], None]
+    ) -> Entries:
+        """Take the runs of one map; `refuse` is told of each pattern that cannot be, and where.
+
+        An entry with such a pattern is left out.
+        """
+        offsets, lines, columns = array("I"), array("I"), array("I")
+        base = 0
+        for run in runs:
+            for offset, line, column in _scan(run, refuse):
+                offsets.append(base + offset)
+                lines.append(line)
+                columns.append(column)
+            base += len(run.text)
+        return cls("".join(run.text for run in runs), (offsets, lines, columns))
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, index: int | slice) -> Entry | tuple[Entry, ...]:
+        if isinstance(index, slice):
+            return tuple(self[at] for at in range(*index.indices(len(self))))
+        found = self._at(index)
+        first, second = self._pattern(found, index, 4), self._pattern(found, index, 5)
+        sip, tel = (first, second) if found[3] == "sip" else (second, first)
+        return Entry(found[2], sip, tel, Position(self._lines[index], self._columns[index]))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self[index] for index in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are the same entries at the same places."""
+        if not isinstance(other, Entries):
+            return NotImplemented
+        if self._text == other._text and self._offsets == other._offsets:
+            return self._lines == other._lines and self._columns == other._columns
+        return len(self) == len(other) and all(map(Entry.__eq__, self, other))
+
+    def __hash__(self) -> int:
+        """Return a hash of the first entries: enough to tell maps apart."""
+        return hash((len(self), self[:8]))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} entries>"
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield each entry's two patterns as written, the sip side first."""
+        for offset in self._offsets:
+            found = _ENTRY.match(self._text, offset)
+            assert found is not None
+            side, first, second = found.group(3, 4, 5)
+            yield (first, second) if side == "sip" else (second, first)
+
+    def literals(self, side: Interface) -> Iterator[tuple[str, ...]]:
+        """Yield the literals of each entry's pattern on one side (see `Pattern.literals`)."""
+        kind = _KINDS[side]
+        wanted = int(side is Interface.TEL)
+        for texts in self.texts():
+            yield split_literals(texts[wanted], kind)
+
+    def pattern(self, index: int, side: Interface) -> Pattern:
+        """Return one side of one entry, without making the whole entry."""
+        found = self._at(index)
+        return self._pattern(found, index, 4 if found[3] == side.value else 5)
+
+    def _at(self, index: int) -> re.Match[str]:
+        found = _ENTRY.match(self._text, self._offsets[index])
+        assert found is not None
+        return found
+
+    def _pattern(self, found: re.Match[str], index: int, group: int) -> Pattern:
+        is_sip = (found[3] == "sip") is (group == 4)
+        line, column = _advance(
+            self._text, found.start(1), found.start(group), self._lines[index], self._columns[index]
+        )
+        return split_pattern(found[group], Kind.SIP if is_sip else Kind.TEL, line, column)
+
+
+_KINDS = {Interface.SIP: Kind.SIP, Interface.TEL: Kind.TEL}
+
+
+def _advance(text: str, start: int, end: int, line: int, column: int) -> tuple[int, int]:
+    """Return the line and column of offset `end`, given those of offset `start` before it."""
+    newlines = text.count("\n", start, end)
+    if newlines:
+        return line + newlines, end - text.rfind("\n", start, end)
+    return line, column + end - start
+
+
+def _scan(
+    run: EntryRun, refuse: Callable[[Position, PatternError], None]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield offset, line and column of each entry of a run whose patterns can be."""
+    text, line, column, done = run.text, run.line, run.column, 0
+    count, rfind, plain = text.count, text.rfind, PLAIN.fullmatch
+    for found in _ENTRY.finditer(text):
+        start = found.start(1)
+        newlines = count("\n", done, start)
+        if newlines:
+            line += newlines
+            column = start - rfind("\n", done, start)
+        else:
+            column += start - done
+        done = start
+        _, _, side, first, second, _ = found.groups()
+        if plain(first) and plain(second):
+            yield start, line, column
+            continue
+        good = True
+        for group in (4, 5):
+            place = Position(*_advance(text, start, found.start(group), line, column))
+            kind = Kind.SIP if (side == "sip") is (group == 4) else Kind.TEL
+            try:
+                compile_pattern(found[group], kind)
+            except PatternError as error:
+                refuse(place, error)
+                good = False
+        if good:
+            yield start, line, column
