@@ -26,7 +26,18 @@ from cig_common.uri import (
     without_port_and_parameters,
 )
 
-__all__ = ["Hit", "Interface", "Missing", "Route", "RouteRejected", "from_hit", "route", "to_hit"]
+__all__ = [
+    "Cause",
+    "Hit",
+    "Interface",
+    "Missing",
+    "Route",
+    "RouteRejected",
+    "from_hit",
+    "readings",
+    "route",
+    "to_hit",
+]
 
 
 class Missing(StrEnum):
@@ -34,6 +45,17 @@ class Missing(StrEnum):
 
     TO = "to-URI"
     FROM = "from-URI"
+
+
+class Cause(StrEnum):
+    """Why a URI could not be found."""
+
+    NO_MAP = "no-map"
+    TOO_LONG = "too-long"
+    CHARACTER = "character"
+    NO_MATCH = "no-match"
+    NO_URI = "no-uri"
+    """An entry matched, but what it gives is no URI that may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +88,13 @@ class Route:
 class RouteRejected(NoRouteError):
     """A call that the maps do not let pass.
 
-    `missing` says which URI, `why` in words that hold nothing of what the caller sent.
+    `missing` says which URI, `cause` and `why` the reason, `why` in words that hold nothing of
+    what the caller sent.
     """
 
-    def __init__(self, missing: Missing, why: str) -> None:
+    def __init__(self, missing: Missing, cause: Cause, why: str) -> None:
         self.missing = missing
+        self.cause = cause
         self.why = why
         super().__init__(f"no {missing}: {why}")
 
@@ -99,8 +123,8 @@ def from_hit(config: Configuration, interface: Interface, from_uri: str) -> Hit:
 def _translate(chain: Chain, received: str, missing: Missing) -> Hit:
     """Find the first entry of a chain to match, and make the other side's URI of it."""
     if not chain.uses:
-        raise RouteRejected(missing, "the interface has no map for it")
-    for attempt, text in enumerate(_readings(received, chain.side, missing)):
+        raise RouteRejected(missing, Cause.NO_MAP, "the interface has no map for it")
+    for attempt, text in enumerate(readings(received, chain.side, missing)):
         found = chain.first(text)
         if found is None:
             continue
@@ -109,24 +133,29 @@ def _translate(chain: Chain, received: str, missing: Missing) -> Hit:
             uri = render(entry.side(chain.side.other), values)
         except UriError as error:
             where = f"entry `{entry.name}` of map `{use.map.name}` matched"
-            raise RouteRejected(missing, f"{where}, but {error}") from None
+            raise RouteRejected(missing, Cause.NO_URI, f"{where}, but {error}") from None
         caught = tuple(values.items())
         return Hit(use.map.name, entry.name, entry.position, caught, attempt > 0, uri)
     names = ", ".join(f"`{use.map.name}`" for use in chain.uses[:8])
     more = ", ..." if len(chain.uses) > 8 else ""
-    raise RouteRejected(missing, f"no entry of {names}{more} matched")
+    raise RouteRejected(missing, Cause.NO_MATCH, f"no entry of {names}{more} matched")
 
 
-def _readings(received: str, side: Interface, missing: Missing) -> list[str]:
-    """Return the texts to look up, one after the other, for a URI as received."""
+def readings(received: str, side: Interface, missing: Missing) -> list[str]:
+    """Return the texts to look up, one after the other, for a URI as received.
+
+    Raises RouteRejected, in the name of `missing`, for a text that is not looked up at all.
+    """
     text = received
     # A name-addr, and never the inside of what begins as a URI: `tel:+1;<tel:+2>` stays whole.
     if side is Interface.SIP and "<" in text and not text[:5].lower().startswith(("sip:", "sips:")):
         text = addr_spec(text)
     if len(text) > MAX_LENGTH:
-        raise RouteRejected(missing, f"the URI received is longer than {MAX_LENGTH} characters")
+        why = f"the URI received is longer than {MAX_LENGTH} characters"
+        raise RouteRejected(missing, Cause.TOO_LONG, why)
     if not text.isprintable() or " " in text:
-        raise RouteRejected(missing, "the URI received has a space or control character")
+        why = "the URI received has a space or control character"
+        raise RouteRejected(missing, Cause.CHARACTER, why)
     if side is Interface.TEL:
         return [canonical_tel(text)]
     text = without_headers(text)
