@@ -94,7 +94,10 @@ _ENTRY = Spec(
     details="The two sides stand in either order. One side is matched and the other one produced;"
     " which one depends on where the map is used. The name is for people: traces and warnings show"
     " it, and it need not be unique.",
-    example='entry reception tel "tel:+8888;0" sip "sip:100@pbx.example.com:5080;transport=tcp";',
+    example="""\
+entry reception
+    sip "sip:100@pbx.example.com:5080;transport=tcp"
+    tel "tel:+8888;0";""",
 )
 _TRANSLATE_MAP = Spec(
     ("translate_map",),
@@ -115,8 +118,8 @@ _RULE = Spec(
     'rule match "TEXT" translation "TEXT";',
     "what an address in a text message becomes",
     sides=("match", "translation"),
-    details="The two sides stand in either order; only `match` is ever matched. Both are plain"
-    " texts, in which case counts. A space may stand in them.",
+    details="The two sides stand in either order; only `match` is ever matched. Upper and lower"
+    " case differ, and spaces may stand in the texts.",
     example='rule match "tel:+8888;{ext}" translation "{ext}@pbx.example.com";',
 )
 _INTERFACES = Spec(
@@ -137,11 +140,11 @@ _MAX_CALLS = Spec(
     ("max_calls",),
     (Arg.CALLS,),
     "max_calls NUMBER;",
-    "how many calls there may be at once",
+    "how many calls there may be at once, 1 to 1400",
     once=True,
     default="1000",
     added="2.7.0",
-    details="A call beyond them is refused.",
+    details="A call beyond them is refused, and the caller may try again.",
     example="max_calls 200;",
 )
 _TEL = Spec(
