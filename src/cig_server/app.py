@@ -30,7 +30,7 @@ from cig_server.mgmt.token import create_token
 from cig_server.relay.client import RelayClient
 from cig_server.session_log import SessionLog
 from cig_server.sif.interface import SipInterface
-from cig_server.sif.settings import SipSettings
+from cig_server.sif.settings import ALL, SipSettings
 from cig_server.status import ServerView
 from cig_server.uif.interface import UmsgInterface
 from umsg.events import SignatureWanted
@@ -70,7 +70,7 @@ class Server:
         self.gateway = Gateway(config, self.manager, os.urandom)
         self.relay = RelayClient(options.relay_socket, self.gateway)
         self.uif = UmsgInterface(self._sign, self.gateway, self.clock)
-        bind = str(config.sip.bind) if config.sip.bind is not None else "0.0.0.0"
+        bind = str(config.sip.bind) if config.sip.bind is not None else ALL
         self.sip_settings = SipSettings(bind, config.sip.port)
         self.sif = SipInterface(
             self.sip_settings, self.gateway.sip_event, on_refused=self.gateway.sip_refused
@@ -132,9 +132,8 @@ async def _run(options: Options, config: Configuration, reopen: Callable[[], Non
         await server.stop()
         return EXIT_FAILED
     notify("READY=1")
-    sip = server.sip_settings
-    logger.info("ready: SIP on %s:%d, management on 127.0.0.1:%d",
-                sip.bind_addr, sip.bind_port, options.mgmt_port)  # fmt: skip
+    where = server.sip_settings.where()
+    logger.info("ready: SIP on %s, management on 127.0.0.1:%d", where, options.mgmt_port)
     await stop.wait()
     notify("STOPPING=1")
     logger.info("stopping: %d calls are up", server.manager.live_count)

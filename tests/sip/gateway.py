@@ -11,16 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sip.sipp import HOST, free_port
+from sip.sipp import HOST, free_port, in_uri
 
 ROOT = Path(__file__).parents[2]
 Event = dict[str, Any]
 
 
 class Gateway:
-    """A running trunk; events are taken from ``expect``, or by ``react`` as they come."""
+    """A running trunk; events are taken from ``expect``, or by ``react`` as they come.
 
-    def __init__(self, port: int, process: asyncio.subprocess.Process) -> None:
+    ``host`` stands for its relay and its PBX, where a test says nothing else.
+    """
+
+    def __init__(self, host: str, port: int, process: asyncio.subprocess.Process) -> None:
+        self.host = host
         self.port = port
         self.process = process
         self.react: Callable[[Event], None] | None = None
@@ -32,9 +36,9 @@ class Gateway:
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, **settings: Any) -> Gateway:
-        port = settings.setdefault("bind_port", free_port())
-        settings.setdefault("bind_addr", HOST)
+    async def start(cls, host: str = HOST, **settings: Any) -> Gateway:
+        settings.setdefault("bind_addr", host)
+        port = settings.setdefault("bind_port", free_port(settings["bind_addr"]))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(Path(__file__).parent / "driver.py"),
@@ -44,7 +48,7 @@ class Gateway:
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         )
-        gateway = cls(port, process)
+        gateway = cls(host, port, process)
         await gateway.expect("Started")
         return gateway
 
@@ -69,16 +73,16 @@ class Gateway:
         self.process.stdin.write(json.dumps(line).encode() + b"\n")
 
     def answer(self, call: str) -> None:
-        self.do("answer", call, relay_addr=HOST, relay_port=20000)
+        self.do("answer", call, relay_addr=self.host, relay_port=20000)
 
     def dial(self, port: int, *, user: str = "101", transport: str = "", **more: Any) -> str:
         """Dial and give the call's name."""
         self._numbers += 1
         call = f"out-{self._numbers}"
         arguments = {
-            "to_uri": f"sip:{user}@{HOST}:{port}{transport}",
+            "to_uri": f"sip:{user}@{in_uri(self.host)}:{port}{transport}",
             "from_uri": "sip:46701234567@secure.com",
-            "relay_addr": HOST,
+            "relay_addr": self.host,
             "relay_port": 20000,
             **more,
         }

@@ -18,6 +18,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 HOST = "127.0.0.1"
+HOST6 = "::1"
 SCENARIOS = Path(__file__).parent / "scenarios"
 AVAILABLE = shutil.which("sipp") is not None
 
@@ -50,28 +51,46 @@ class Result:
         assert self.status == 0, f"sipp ended with {self.status}\n{self.errors}\n{self.messages}"
 
 
-def free_port() -> int:
-    """Give a port on the loopback that is free for UDP and TCP at the moment."""
+def family(host: str) -> socket.AddressFamily:
+    """Give the address family of an IP address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def in_uri(host: str) -> str:
+    """Give an IP address as a URI has it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def has_ipv6() -> bool:
+    """Tell whether this host has the loopback address ``::1``."""
+    return _is_free(HOST6, 0, socket.SOCK_DGRAM)
+
+
+def free_port(*hosts: str) -> int:
+    """Give a port on ``hosts`` (default: `HOST`) that is free for UDP and TCP at the moment."""
+    hosts = hosts or (HOST,)
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind((HOST, 0))
+        with socket.socket(family(hosts[0]), socket.SOCK_DGRAM) as udp:
+            udp.bind((hosts[0], 0))
             port = int(udp.getsockname()[1])
-            if _is_free(port, socket.SOCK_STREAM):
-                return port
+        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        if all(_is_free(host, port, kind) for host in hosts for kind in kinds):
+            return port
 
 
-def _is_free(port: int, kind: socket.SocketKind) -> bool:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
+def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:
+    try:
+        with socket.socket(family(host), kind) as probe:
+            probe.bind((host, port))
+    except OSError:
+        return False
     return True
 
 
-def _is_ready(port: int, transport: str) -> bool:
+def _is_ready(host: str, port: int, transport: str) -> bool:
     """Tell whether the kernel lists a UDP socket, or a listening TCP socket, on a port."""
     table, state = ("tcp", "0A") if transport.startswith("t") else ("udp", "07")
+    table += "6" if ":" in host else ""
     for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
         _, local, _, current = line.split()[:4]
         if local.endswith(f":{port:04X}") and current == state:
@@ -80,9 +99,12 @@ def _is_ready(port: int, transport: str) -> bool:
 
 
 class Sipp:
-    """One run of SIPp on ``port``; make it with `caller` or `callee`."""
+    """One run of SIPp on ``host`` and ``port``; make it with `caller` or `callee`."""
 
-    def __init__(self, port: int, folder: Path, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, host: str, port: int, folder: Path, process: asyncio.subprocess.Process
+    ) -> None:
+        self.host = host
         self.port = port
         self._folder = folder
         self._process = process
@@ -100,6 +122,7 @@ class Sipp:
         target: int,
         *,
         user: str = "946701234567",
+        host: str = HOST,
         transport: str = "u1",
         calls: int = 1,
         rate: int = 10,
@@ -107,13 +130,15 @@ class Sipp:
         echo: bool = False,
         **values: object,
     ) -> Sipp:
-        """Call ``user`` at port ``target``; ``transport`` is ``u1`` (UDP) or ``t1`` (TCP).
+        """Call ``user`` at port ``target`` of ``host``, from another port of the same host.
 
+        ``transport`` is ``u1`` (UDP) or ``t1`` (TCP), over IPv6 too.
         With ``echo`` SIPp itself sends back all RTP that comes to its ``media_port``.
         """
-        options = ["-s", user, "-r", str(rate), f"{HOST}:{target}", *_echoing(echo, values)]
-        port = free_port()
-        return await cls._run(folder, scenario, port, transport, calls, seconds, values, options)
+        options = ["-s", user, "-r", str(rate), f"{in_uri(host)}:{target}"]
+        options += _echoing(host, echo, values)
+        local = (host, free_port(host))
+        return await cls._run(folder, scenario, local, transport, calls, seconds, values, options)
 
     @classmethod
     async def callee(
@@ -121,6 +146,7 @@ class Sipp:
         folder: Path,
         scenario: str,
         *,
+        host: str = HOST,
         transport: str = "u1",
         calls: int = 1,
         seconds: int = 20,
@@ -129,10 +155,10 @@ class Sipp:
         **values: object,
     ) -> Sipp:
         """Take ``calls`` calls on ``port`` (0: any); ready to do so when this returns."""
-        options = _echoing(echo, values)
-        port = port or free_port()
-        sipp = await cls._run(folder, scenario, port, transport, calls, seconds, values, options)
-        while not _is_ready(sipp.port, transport) and sipp._process.returncode is None:
+        options = _echoing(host, echo, values)
+        local = (host, port or free_port(host))
+        sipp = await cls._run(folder, scenario, local, transport, calls, seconds, values, options)
+        while not _is_ready(host, sipp.port, transport) and sipp._process.returncode is None:
             await asyncio.sleep(0.01)
         return sipp
 
@@ -141,7 +167,7 @@ class Sipp:
         cls,
         folder: Path,
         scenario: str,
-        port: int,
+        local: tuple[str, int],
         transport: str,
         calls: int,
         seconds: int,
@@ -149,10 +175,11 @@ class Sipp:
         options: list[str],
     ) -> Sipp:
         assert AVAILABLE, "sipp is missing: install the Debian package sip-tester"
+        host, port = local
         folder = Path(tempfile.mkdtemp(prefix=f"{scenario}-{port}-", dir=folder))
         file = folder / "scenario.xml"
-        file.write_text(filled(scenario, values))
-        command = ["sipp", "-sf", str(file), "-i", HOST, "-p", str(port), "-t", transport]
+        file.write_text(filled(scenario, {"addr": host, **values}))
+        command = ["sipp", "-sf", str(file), "-i", host, "-p", str(port), "-t", transport]
         command += ["-m", str(calls), "-l", str(calls), "-nostdin"]
         command += ["-timeout", str(seconds), "-timeout_error", "-recv_timeout", "10000"]
         command += ["-trace_msg", "-message_file", str(folder / "messages")]
@@ -163,7 +190,7 @@ class Sipp:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        return cls(port, folder, process)
+        return cls(host, port, folder, process)
 
     async def result(self) -> Result:
         """Wait for the run's end; SIPp bounds itself by its ``seconds``."""
@@ -187,13 +214,13 @@ class Sipp:
         return file.read_text(errors="replace") if file.exists() else ""
 
 
-def _echoing(echo: bool, values: dict[str, object]) -> list[str]:
+def _echoing(host: str, echo: bool, values: dict[str, object]) -> list[str]:
     """Give SIPp's options for an echo; it takes four ports in a row, from an even one on."""
     if not echo:
         return []
     port = 1
-    while port % 2 or not all(_is_free(port + more, socket.SOCK_DGRAM) for more in range(4)):
-        port = free_port()
+    while port % 2 or not all(_is_free(host, port + more, socket.SOCK_DGRAM) for more in range(4)):
+        port = free_port(host)
     values["media_port"] = port
     return ["-rtp_echo", "-mp", str(port)]
 
@@ -201,6 +228,7 @@ def _echoing(echo: bool, values: dict[str, object]) -> list[str]:
 def filled(scenario: str, values: dict[str, object]) -> str:
     """Give a scenario's text with every ``@name@`` replaced; KeyError for a name without value."""
     known = {**DEFAULTS, **{name: str(value) for name, value in values.items()}}
+    known.setdefault("net", "IP6" if ":" in known["addr"] else "IP4")
     for name in known.keys() & {"check", "check_too"}:
         known[name] = escape(known[name], {'"': "&quot;"})
     text = (SCENARIOS / f"{scenario}.xml").read_text()

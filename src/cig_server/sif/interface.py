@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 from collections import Counter
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from cig_common.errors import CigError
 from cig_server.sif.commands import Answer, Command, Dial, HangUp, Reject, Ring, SendProgress
 from cig_server.sif.events import Ended, IncomingInvite, Refused, SipEvent, SipListener
-from cig_server.sif.outgoing import checked_header, checked_uri
+from cig_server.sif.outgoing import check_reach, checked_header, checked_uri
 from cig_server.sif.pjsua import PjStack
 from cig_server.sif.settings import SipSettings, SipStartError
 
@@ -61,11 +60,6 @@ class SipInterface:
 
     async def start(self) -> None:
         """Listen on UDP and TCP; raises SipStartError."""
-        if ipaddress.ip_address(self._settings.bind_addr).version != 4:
-            raise SipStartError(
-                f"bind {self._settings.bind_addr}: SIP is IPv4 only so far; give an IPv4 address "
-                "in the sip interface of cig.conf"
-            )
         self._loop = asyncio.get_running_loop()
         self._stack.start()
         try:
@@ -74,7 +68,7 @@ class SipInterface:
             await self._joined()
             raise
         self._running = True
-        logger.info("SIP on %s:%d", self._settings.bind_addr, self._settings.bind_port)
+        logger.info("SIP over UDP and TCP on %s", self._settings.where())
 
     async def stop(self) -> None:
         """End every call with BYE, CANCEL or 503, and the stack; takes less than 5 s."""
@@ -110,12 +104,14 @@ class SipInterface:
         """Call ``to_uri`` in the name of ``from_uri``; our SDP names ``relay_addr``:``relay_port``.
 
         ``call`` is the name of the call in all that follows; ValueError if it is in use. A URI or
-        header that cannot be sent ends the call with 500.
+        header that cannot be sent ends the call with 500, an address of a family on which SIP is
+        not open with 503.
         """
         if call in self._live:
             raise ValueError(f"call {call!r} is up already")
         self._live.add(call)
         try:
+            check_reach(to_uri, self._settings.families)
             command = Dial(
                 call,
                 checked_uri(to_uri),

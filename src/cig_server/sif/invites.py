@@ -7,11 +7,16 @@ from cig_common.errors import CigError
 from cig_server.sif.events import IncomingInvite, Refused
 from cig_server.sif.headers import SipMessage
 from cig_server.sif.leg import Phase
-from cig_server.sif.offer_answer import read_offer
+from cig_server.sif.offer_answer import BOTH, read_offer
 
 
-def read_invite(name: str, text: str, source: str) -> IncomingInvite:
-    """Read an INVITE that begins call ``name``; raises a CigError that knows its SIP status."""
+def read_invite(
+    name: str, text: str, source: str, families: frozenset[int] = BOTH
+) -> IncomingInvite:
+    """Read an INVITE that begins call ``name``; raises a CigError that knows its SIP status.
+
+    ``families`` are the IP versions that sound can be over.
+    """
     message = SipMessage.parse(text)
     sdp = message.sdp()
     return IncomingInvite(
@@ -19,7 +24,7 @@ def read_invite(name: str, text: str, source: str) -> IncomingInvite:
         request_uri=message.request_uri(),
         from_uri=message.from_uri(),
         call_id=message.call_id(),
-        offer=None if sdp is None else read_offer(sdp),
+        offer=None if sdp is None else read_offer(sdp, families),
         source=source,
     )
 

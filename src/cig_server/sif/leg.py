@@ -19,11 +19,19 @@ The dialog's own states, timers and retransmissions are the SIP stack's. What is
 
 from __future__ import annotations
 
+import ipaddress
 from enum import Enum, auto
 
 from cig_common.control.messages import SipMedia
 from cig_common.errors import CigError
-from cig_server.sif.offer_answer import LocalSession, SdpOffer, read_answer, read_offer
+from cig_server.sif.offer_answer import (
+    BOTH,
+    LocalSession,
+    SdpOffer,
+    check_family,
+    read_answer,
+    read_offer,
+)
 
 
 class Phase(Enum):
@@ -115,6 +123,13 @@ class Leg:
         self._session = LocalSession(session_id)
         self._changed: SipMedia | None = None
 
+    @property
+    def families(self) -> frozenset[int]:
+        """The IP versions that the call's sound can be over: the relay's, once it is known."""
+        if self.relay is None:
+            return BOTH
+        return frozenset({ipaddress.ip_address(self.relay[0]).version})
+
     def command(self, request: Request) -> Action | None:
         """Take a command and give what to do; None when it does not fit the phase."""
         unanswered = self.phase in (Phase.INVITED, Phase.RINGING)
@@ -129,11 +144,12 @@ class Leg:
     def initial_answer(self) -> str | None:
         """Give the SDP for the 183 or 200 of an incoming call; None if it is our turn to offer.
 
-        None too when a 183 has carried it already: the stack then repeats it.
+        None too when a 183 has carried it already: the stack then repeats it. Raises CigError.
         """
         offer, self._offer = self._offer, None
         if offer is None:
             return None
+        check_family(offer.media, self.families)
         return self._session.answer(offer, *self._relay())
 
     def our_offer(self) -> str:
@@ -146,7 +162,7 @@ class Leg:
 
         `media_settled` tells the change once the stack has sent the answer.
         """
-        offer = read_offer(text)
+        offer = read_offer(text, self.families)
         self._changed = offer.media
         self.answer_wanted = False
         return self._session.answer(offer, *self._relay())
@@ -165,7 +181,7 @@ class Leg:
             return None
         self.answer_wanted = False
         try:
-            return self._agree(read_answer(text))
+            return self._agree(read_answer(text, self.families))
         except CigError as error:
             self.codec_refused = error
             return None

@@ -8,7 +8,9 @@
   descriptions are refused with port 0 (section 6). An offer without any such description is
   answered 488, a fax (T.38) or SRTP-only one among them.
 - The direction is mirrored (section 6.1). The address 0.0.0.0 is a hold of the old kind
-  (section 8.4): we may receive but not send.
+  (section 8.4), and ``::`` is the same over IPv6: we may receive but not send.
+- A call's sound is over IPv4 or IPv6, and the same in both directions: of descriptions that suit
+  but for their address's family none is taken.
 - The session id of our descriptions stays the same for a call; the version goes up by one with
   every description that differs from the one before (section 8).
 """
@@ -20,8 +22,9 @@ import re
 from dataclasses import dataclass
 
 from cig_common.control.messages import Direction, SipMedia
-from cig_common.errors import CodecError
+from cig_common.errors import CodecError, PeerError
 from cig_server.sif.sdp import Attributes, Media, Origin, SdpError, SessionDescription
+from umsg.reasons import Reason
 
 OUR_DTMF = 101
 """The payload type of telephone-event in our own offers."""
@@ -43,6 +46,18 @@ _WITHOUT_SENDING = {
 }
 
 
+BOTH = frozenset({4, 6})
+"""The IP versions where nothing speaks against either."""
+
+
+class AddressFamilyError(PeerError):
+    """The SDP's address is of IPv4 and the call's sound of IPv6, or the other way round: 488."""
+
+    sip_status = 488
+    umsg_reason = Reason.MEDIA
+    log_code = "sip-family"
+
+
 @dataclass(frozen=True, slots=True)
 class SdpOffer:
     """An offer that can be answered: ``media`` is what is agreed once our answer is sent.
@@ -57,19 +72,41 @@ class SdpOffer:
     media: SipMedia
 
 
-def read_offer(text: str) -> SdpOffer:
-    """Read an offer. Raises SdpError if it is no SDP, CodecError if nothing in it suits us."""
+def check_family(media: SipMedia, families: frozenset[int]) -> None:
+    """Raise AddressFamilyError unless sound over one of ``families`` (4, 6) gets to ``media``.
+
+    An unspecified address gets no sound, so its family does not matter.
+    """
+    address = ipaddress.ip_address(media.addr)
+    if address.version not in families and not address.is_unspecified:
+        ours = " or ".join(f"IPv{family}" for family in sorted(families))
+        raise AddressFamilyError(f"the SDP names {address}, but this call's sound is over {ours}")
+
+
+def read_offer(text: str, families: frozenset[int] = BOTH) -> SdpOffer:
+    """Read an offer for a call whose sound can be over ``families``.
+
+    Raises SdpError if it is no SDP, CodecError if nothing in it suits us, AddressFamilyError if
+    nothing but the address stands in the way.
+    """
     description = SessionDescription.parse(text)
+    unsuited: AddressFamilyError | None = None
     for index, media in enumerate(description.media):
         found = _usable(description, media)
-        if found is not None:
-            codecs, agreed = found
-            return SdpOffer(description, index, codecs, agreed)
-    raise CodecError("the offer holds no audio with G.711 over RTP/AVP")
+        if found is None:
+            continue
+        codecs, agreed = found
+        try:
+            check_family(agreed, families)
+        except AddressFamilyError as error:
+            unsuited = unsuited or error
+            continue
+        return SdpOffer(description, index, codecs, agreed)
+    raise unsuited or CodecError("the offer holds no audio with G.711 over RTP/AVP")
 
 
-def read_answer(text: str) -> SipMedia:
-    """Read the answer to an offer of ours. Raises SdpError or CodecError.
+def read_answer(text: str, families: frozenset[int] = BOTH) -> SipMedia:
+    """Read the answer to an offer of ours. Raises SdpError, CodecError or AddressFamilyError.
 
     An answer repeats the offer's media descriptions in order (RFC 3264 section 6): ours has one,
     so only the first counts.
@@ -79,6 +116,7 @@ def read_answer(text: str) -> SipMedia:
     if found is None:
         raise CodecError("the answer takes none of the offered codecs")
     _, agreed = found
+    check_family(agreed, families)
     ours = None if agreed.dtmf is None else OUR_DTMF
     return SipMedia(
         addr=agreed.addr,
@@ -180,12 +218,18 @@ def _telephone_event(media: Media) -> int | None:
 
 
 def _address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """A unicast or unspecified address; None for a name, a multicast group or nothing."""
+    """A unicast or unspecified address; None for a name, a multicast group or nothing.
+
+    None too for the IPv6 addresses that lead nowhere without more: of one link, and mapped IPv4.
+    """
     try:
         address = ipaddress.ip_address(text or "")
     except ValueError:
         return None
-    return None if address.is_multicast else address
+    nowhere = isinstance(address, ipaddress.IPv6Address) and (
+        address.is_link_local or address.ipv4_mapped is not None
+    )
+    return None if nowhere or address.is_multicast else address
 
 
 def _rtcp_port(media: Media) -> int | None:

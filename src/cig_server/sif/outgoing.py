@@ -8,9 +8,12 @@ address or a line break into a SIP message.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from cig_common.errors import LocalError
+from cig_server.sif.settings import Address
+from umsg.reasons import Reason
 
 MAX_URI = 400
 MAX_HEADER = 512
@@ -37,6 +40,14 @@ class OutgoingUriError(LocalError):
     log_code = "sip-uri"
 
 
+class OutOfReachError(LocalError):
+    """A URI names an address of IPv4 where SIP is open over IPv6 only, or the other way round."""
+
+    sip_status = 503
+    umsg_reason = Reason.UNREACHABLE
+    log_code = "sip-out-of-reach"
+
+
 class OutgoingHeaderError(LocalError):
     """A header field that must not be sent: it breaks the line or belongs to the SIP stack."""
 
@@ -60,7 +71,28 @@ def checked_uri(uri: str) -> str:
             raise OutgoingUriError(f"transport {value!r} is not available: use udp or tcp")
     if uri.startswith("sips:"):
         raise OutgoingUriError("sips: is not available: use sip:")
+    if match["host"].startswith("[") and host_address(uri) is None:
+        raise OutgoingUriError(f"no IPv6 address in the brackets of {uri[:80]!r}; check the maps")
     return f"<{uri}>"
+
+
+def host_address(uri: str) -> Address | None:
+    """Give the IP address that is the host of a URI; None for a name, or what is no SIP URI."""
+    match = _URI.fullmatch(uri) if len(uri) <= MAX_URI else None
+    try:
+        return ipaddress.ip_address(match["host"].strip("[]")) if match else None
+    except ValueError:
+        return None
+
+
+def check_reach(uri: str, families: frozenset[int]) -> None:
+    """Raise OutOfReachError when the address in a URI is of none of ``families`` (4, 6)."""
+    address = host_address(uri)
+    if address is not None and address.version not in families:
+        raise OutOfReachError(
+            f"{uri[:80]!r} cannot be called: its address is IPv{address.version} and bind in the "
+            "sip interface of cig.conf leaves that family out; change bind or the maps"
+        )
 
 
 def checked_header(name: str, value: str) -> tuple[str, str]:

@@ -20,8 +20,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import queue
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -33,16 +31,35 @@ import pjsua2 as pj
 from cig_server.sif.commands import Command, Headers
 from cig_server.sif.events import Refused, SipEvent
 from cig_server.sif.headers import SipMessage
+from cig_server.sif.inbox import Inbox
 from cig_server.sif.invites import refused
 from cig_server.sif.leg import Leg, Phase
-from cig_server.sif.settings import SipSettings, SipStartError
+from cig_server.sif.settings import (
+    Address,
+    SipSettings,
+    SipStartError,
+    cannot_listen,
+    in_uri,
+    reachable_at,
+)
 from cig_server.sif.stack_log import StackLog
 from cig_server.sif.trunk import StackError, Trunk
 
 _POLL_MS = 20
 _LAST_WORDS = 0.6
 """Seconds for BYE and its first retransmission when the gateway stops."""
-_ANY = "0.0.0.0"
+
+_TRANSPORTS = {
+    4: (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_TCP),
+    6: (pj.PJSIP_TRANSPORT_UDP6, pj.PJSIP_TRANSPORT_TCP6),
+}
+_IP_VERSIONS = {
+    frozenset({4}): pj.PJSUA_IPV6_DISABLED,
+    frozenset({6}): pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY,
+    # A name that has addresses of both: the relay cannot know which one the stack will take, so
+    # the stack takes the one for which the SDP is made.
+    frozenset({4, 6}): pj.PJSUA_IPV6_ENABLED_PREFER_IPV4,
+}
 
 _Result = TypeVar("_Result")
 
@@ -225,12 +242,10 @@ class PjStack:
         self.finished: Future[None] = Future()
         self.trunk = Trunk(settings, post, random_bytes, self._make_call)
         self._settings, self._post = settings, post
-        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._stop_wanted = False
-        self._woken = False
         self._thread = threading.Thread(target=self._run, name="sip", daemon=True)
-        self._waker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._waker.setblocking(False)
+        self._listening = settings.listening()
+        self._inbox: Inbox[Command | None] = Inbox(self._listening[0], settings.bind_port)
         self._endpoint: Any = None
         self._account: Any = None
 
@@ -247,15 +262,7 @@ class PjStack:
 
         None ends all calls and the thread; ``finished`` is done afterwards.
         """
-        self._commands.put(command)
-        if self._woken:
-            return
-        self._woken = True
-        addr = self._settings.bind_addr
-        try:
-            target = ("127.0.0.1" if addr == _ANY else addr, self._settings.bind_port)
-            self._waker.sendto(b"\r\n\r\n", target)
-        except OSError:
+        if not self._inbox.put(command):
             self.trunk.counters["wakes-lost"] += 1  # the poll ends by itself soon
 
     # --- the thread -----------------------------------------------------------------------------
@@ -266,7 +273,7 @@ class PjStack:
         except Exception as error:
             self._tear_down()
             self.finished.set_result(None)
-            self.started.set_exception(_start_error(error, self._settings))
+            self.started.set_exception(_start_error(error))
             return
         self.started.set_result(None)
         while not self._stop_wanted:
@@ -281,10 +288,7 @@ class PjStack:
     def _turn(self) -> None:
         trunk = self.trunk
         trunk.attempt(lambda: self._endpoint.libHandleEvents(_POLL_MS))
-        # Cleared before the queue is read: a command put after this wakes the next poll.
-        self._woken = False
-        while not self._commands.empty():
-            command = self._commands.get()
+        for command in self._inbox.take():
             if command is None:
                 self._stop_wanted = True
             else:
@@ -303,22 +307,29 @@ class PjStack:
         config.logConfig.writer = writer
         writer.__disown__()  # libDestroy deletes it, so Python must not
         self._endpoint.libInit(config)
-        transport = pj.TransportConfig()
-        transport.port = settings.bind_port
-        if settings.bind_addr != _ANY:
-            transport.boundAddress = transport.publicAddress = settings.bind_addr
-        self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
-        self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
+        for address in self._listening:
+            self._listen(address)
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNoDev()
         self._account = _Account(self.trunk)
-        self._account.create(_account_config(settings), True)
+        self._account.create(_account_config(settings, self._listening[0]), True)
+
+    def _listen(self, address: Address) -> None:
+        transport = pj.TransportConfig()
+        transport.port = self._settings.bind_port
+        if not address.is_unspecified:
+            transport.boundAddress = transport.publicAddress = str(address)
+        try:
+            for kind in _TRANSPORTS[address.version]:
+                self._endpoint.transportCreate(kind, transport)
+        except pj.Error as error:
+            raise cannot_listen(address, transport.port, _words(error)) from None
 
     def _tear_down(self) -> None:
         trunk = self.trunk
         for call in trunk.abandon():
             call.this.disown()  # type: ignore[attr-defined]
-        self._waker.close()
+        self._inbox.close()
         if self._account is not None:
             trunk.attempt(self._account.shutdown)
             self._account = None
@@ -345,10 +356,10 @@ def _endpoint_config(settings: SipSettings) -> Any:
     return config
 
 
-def _account_config(settings: SipSettings) -> Any:
-    host = "127.0.0.1" if settings.bind_addr == _ANY else settings.bind_addr
+def _account_config(settings: SipSettings, address: Address) -> Any:
     config = pj.AccountConfig()
-    config.idUri = f"sip:trunk@{host}:{settings.bind_port}"
+    config.idUri = f"sip:trunk@{in_uri(reachable_at(address))}:{settings.bind_port}"
+    config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = _IP_VERSIONS[settings.families]
     config.regConfig.registerOnAdd = False
     config.mediaConfig.useLoopMedTp = True
     config.mediaConfig.lockCodecEnabled = False
@@ -393,9 +404,8 @@ def _words(error: Any) -> str:
     return f"{error.reason} ({error.status})"
 
 
-def _start_error(error: Exception, settings: SipSettings) -> SipStartError:
+def _start_error(error: Exception) -> SipStartError:
     if isinstance(error, SipStartError):
         return error
     words = _words(error) if isinstance(error, pj.Error) else str(error)
-    where = f"SIP cannot listen on {settings.bind_addr}:{settings.bind_port}"
-    return SipStartError(f"{where}: {words}; check bind in the sip interface of cig.conf")
+    return SipStartError(f"the SIP stack cannot be started: {words}")

@@ -241,7 +241,7 @@ class Trunk:
         """An INVITE that begins a call has come; the stack has sent 100."""
         name = f"sip-{next(self._numbers)}"
         try:
-            invite = read_invite(name, text, source)
+            invite = read_invite(name, text, source, self._settings.families)
             self._admit()
         except CigError as error:
             call = make_call(Leg(name, Phase.INVITED, 0))
@@ -329,7 +329,7 @@ class Trunk:
     def check_offer(self, call: StackCall, text: str) -> bool:
         """Tell whether an offer inside a call can be answered; otherwise it gets 488."""
         try:
-            read_offer(text)
+            read_offer(text, call.leg.families)
         except CigError as error:
             self.counters["offers-refused"] += 1
             logger.warning("%s: a new offer is refused: %s", call.leg.name, error)
