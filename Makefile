@@ -19,7 +19,7 @@ SETUP := VENV='$(VENV)' $(PYTHON) tools/setup.py
 # Matplotlib's font list, for the demonstration's picture, goes where everything else goes.
 export MPLCONFIGDIR ?= $(or $(CIG_CACHE),$(HOME)/.cache/cig)/matplotlib
 
-.PHONY: help demo test setup setup-demo lint unit e2e bench lock clean
+.PHONY: help demo test setup setup-demo lint unit e2e bench docs lock clean
 .NOTPARALLEL:
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make lint    ruff, mypy and the import contracts'
 	@echo 'make unit    unit tests; make e2e: end-to-end tests (PYTEST_ARGS=)'
 	@echo 'make bench   measure what is promised to be fast'
+	@echo 'make docs    write what of the documentation is made from the code'
 	@echo 'make lock    write requirements.lock anew (ARGS="package ...": these only)'
 	@echo 'make clean   remove the environment and everything else that make wrote here'
 
@@ -49,7 +50,7 @@ lint: setup-demo
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/mypy tools/setup.py tools/pjsua2/guards.py
+	@$(BIN)/mypy tools/setup.py tools/pjsua2/guards.py tools/make_docs.py
 	@$(BIN)/lint-imports
 
 unit: setup-demo
@@ -63,6 +64,9 @@ bench: setup-demo
 		echo "== $$script"; \
 		$(BIN)/python "$$script" || exit 1; \
 	done
+
+docs: setup-demo
+	@$(BIN)/python tools/make_docs.py
 
 lock:
 	@PYTHON='$(PYTHON)' tools/lock.sh $(ARGS)
