@@ -107,8 +107,8 @@ class _Compiler:
             max_calls,
             max_calls_position,
         )
-        has_interfaces = any(reading.spec.opens is Context.INTERFACES for reading in readings)
-        lint(config, self._notes, has_interfaces=has_interfaces)
+        opens = {reading.spec.opens: reading.position for reading in readings}
+        lint(config, self._notes, interfaces=opens.get(Context.INTERFACES), host=host)
         warnings = sorted(self._notes.warnings, key=lambda warning: (warning.line, warning.column))
         return replace(config, warnings=tuple(warnings))
 
@@ -165,6 +165,8 @@ class _Compiler:
             bind=None if bind is None else address(bind.arguments[0]),
             port=(number and port(number.arguments[0])) or DEFAULT_SIP_PORT,
             messaging=messaging is not None and messaging.arguments[0].text == "true",
+            bind_position=bind and bind.position,
+            port_position=number and number.position,
         )
 
     def _common(self, block: Reading, readings: Sequence[Reading]) -> _Common:

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Warnings about mailboxes: folders that cannot serve as one (W114), maps that never match (W115).
+
+The manual, Text message interface: a mailbox has the folders `new`, `cur` and `tmp`, and its
+readers and writers are members of the group `cigmail`. Messages lie in it unencrypted.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from cig_common.config.host import Found, Host, Stands
+from cig_common.config.lint_tel import may_be_tel
+from cig_common.config.model import (
+    Configuration,
+    Mailbox,
+    MailboxKind,
+    Rule,
+)
+from cig_common.config.patterns import Pattern
+from cig_common.config.reader import Notes
+
+GROUP = "cigmail"
+"""The group of those who read and write messages."""
+CREATE = "/opt/cig/bin/create_cig_maildir"
+"""The script that makes a mailbox; it takes the absolute path."""
+
+_SUBFOLDERS = ("new", "cur", "tmp")
+_GROUP_PASS, _GROUP_ALL = 0o010, 0o070
+_OTHERS_PASS, _OTHERS_ALL = 0o001, 0o007
+
+
+def lint_mailboxes(config: Configuration, notes: Notes, host: Host | None) -> None:
+    """Add the warnings about mailboxes. Without `host` no folder is looked at."""
+    for mailbox in config.mailboxes:
+        # A path that is not absolute is an error of its own.
+        if host is not None and mailbox.path.startswith("/"):
+            for message, hint in _folder_faults(mailbox.path, host):
+                notes.warn("W114", mailbox.path_position, message, hint)
+        _maps(mailbox, notes)
+
+
+def _folder_faults(path: str, host: Host) -> Iterator[tuple[str, str]]:
+    """Yield what keeps the folder at `path` from serving as a mailbox, and what to do."""
+    make = f"`{CREATE} {shlex.quote(path)}` makes it"
+    top = host.look(path)
+    match top.stands:
+        case Stands.NOTHING:
+            yield "this folder does not exist", make
+        case Stands.OTHER:
+            yield "this is no folder", "name a folder of its own for this mailbox"
+        case Stands.HIDDEN:
+            yield _hidden(host)
+        case Stands.FOLDER:
+            base = path.rstrip("/")
+            inner = {f"{base}/{name}": host.look(f"{base}/{name}") for name in _SUBFOLDERS}
+            lacking = [at for at, found in inner.items() if found.stands is not Stands.FOLDER]
+            if any(found.stands is Stands.HIDDEN for found in inner.values()):
+                yield _hidden(host)
+            elif lacking:
+                names = _listed(at.rpartition("/")[2] for at in lacking)
+                yield f"this folder has no folder {names} in it", make
+            else:
+                yield from _rights(path, top, inner)
+
+
+def _hidden(host: Host) -> tuple[str, str]:
+    user = host.user()
+    message = f"user `{user}` may not look into this folder"
+    return message, f"`adduser {user} {GROUP}` lets him, or let a member of {GROUP} read the file"
+
+
+def _rights(path: str, top: Found, inner: dict[str, Found]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the rights of a mailbox that is complete."""
+    folders = {path: top, **inner}
+    strange = [at for at, found in folders.items() if found.group != GROUP]
+    if strange:
+        message = f"group `{GROUP}` does not own {_listed(strange)}"
+        yield message, _command(f"chgrp {GROUP}", strange)
+    shut = [at for at, found in inner.items() if found.mode & _GROUP_ALL != _GROUP_ALL]
+    if not top.mode & _GROUP_PASS:
+        shut.insert(0, path)
+    if shut:
+        modes = _listed(dict.fromkeys(f"{folders[at].mode:04o}" for at in shut))
+        message = f"mode {modes} keeps the members of `{GROUP}` out of {_listed(shut)}"
+        yield message, _command("chmod g+rwx", shut)
+    if top.mode & _OTHERS_PASS and any(found.mode & _OTHERS_ALL for found in inner.values()):
+        message = "every user of this machine can get at the messages, which are not encrypted"
+        yield f"{message}: mode {top.mode:04o}", _command("chmod o=", [path])
+
+
+def _command(words: str, paths: Iterable[str]) -> str:
+    return f"`{words} {' '.join(map(shlex.quote, paths))}`"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return `a`, `b` and `c`."""
+    *first, last = [f"`{name}`" for name in names]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _maps(mailbox: Mailbox, notes: Notes) -> None:
+    """Warn where one of a mailbox's two maps can match nothing, so that the two never both do."""
+    for made, place in (
+        (mailbox.map_from, mailbox.map_from_position),
+        (mailbox.map_to, mailbox.map_to_position),
+    ):
+        is_read = mailbox.kind is MailboxKind.READ
+        if any(_serves_read(rule) if is_read else _serves_write(rule) for rule in made.rules):
+            continue
+        told = f"translate_map `{made.name}`"
+        if not made.rules:
+            what, hint = f"{told} has no rule", "add a rule to it"
+        elif is_read:
+            what = f"no `translation` of {told} can give a tel: URI"
+            hint = 'a message is sent from and to tel: URIs, such as translation "tel:+{number}"'
+        else:
+            what = f"no `match` of {told} can meet a tel: URI"
+            hint = 'a message is received from and for tel: URIs, such as match "tel:+{number}"'
+        does = "sends" if is_read else "gets"
+        notes.warn("W115", place, f"{what}: this mailbox never {does} a message", hint)
+
+
+def _serves_read(rule: Rule) -> bool:
+    """Tell whether some header value becomes a tel URI (a value has neither `<` nor `>`)."""
+    return not _bracketed(rule.match) and may_be_tel(rule.translation, rule.match.names)
+
+
+def _serves_write(rule: Rule) -> bool:
+    """Tell whether some tel URI becomes a header value."""
+    return not _bracketed(rule.translation) and may_be_tel(rule.match, rule.match.names)
+
+
+def _bracketed(pattern: Pattern) -> bool:
+    return any("<" in literal or ">" in literal for literal in pattern.literals)
