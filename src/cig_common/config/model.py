@@ -114,11 +114,16 @@ class TelInterface:
 
 @dataclass(frozen=True, slots=True)
 class SipInterface(TelInterface):
-    """The `sip { … }` block. `bind` None means all addresses; `port` is for UDP and TCP."""
+    """The `sip { … }` block. `bind` None means all addresses; `port` is for UDP and TCP.
+
+    Their positions are None where the file does not have the statement.
+    """
 
     bind: IpAddress | None = None
     port: int = DEFAULT_SIP_PORT
     messaging: bool = False
+    bind_position: Position | None = None
+    port_position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
