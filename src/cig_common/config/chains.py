@@ -10,8 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
+from cig_common.config.index import PatternIndex
 from cig_common.config.model import Entry, Interface, MapUse, SipInterface, TelInterface
 from cig_common.config.patterns import Kind, generic, subject
 
@@ -24,13 +25,19 @@ class Chain:
     An entry's id is its number in the whole chain, from 0.
     """
 
-    __slots__ = ("_ends", "_kind", "side", "uses")
+    __slots__ = ("_ends", "_index", "_kind", "side", "uses")
 
     def __init__(self, uses: Sequence[MapUse], side: Interface) -> None:
-        self.uses = tuple({use.map.name: use for use in reversed(uses)}.values())[::-1]
+        firsts: dict[str, MapUse] = {}
+        for use in uses:
+            firsts.setdefault(use.map.name, use)
+        self.uses = tuple(firsts.values())
         self.side = side
         self._kind = Kind.TEL if side is Interface.TEL else Kind.SIP
         self._ends = list(accumulate(len(use.map.entries) for use in self.uses))
+        self._index = PatternIndex.build(
+            chain.from_iterable(use.map.entries.literals(side) for use in self.uses)
+        )
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -40,13 +47,17 @@ class Chain:
         at = bisect_right(self._ends, number)
         return self.uses[at], number - (self._ends[at - 1] if at else 0)
 
+    def candidates(self, text: str) -> Sequence[int]:
+        """Return the ids, ascending, of all entries that may match when case does not count."""
+        return self._index.candidates(text)
+
     def first(self, text: str) -> tuple[MapUse, Entry, dict[str, str]] | None:
         """Return the first entry that matches, its map, and what its parameters caught.
 
         `text` is a SIP URI without headers, or a tel URI in canonical form (`canonical_tel`).
         """
         prepared = subject(text, self._kind)
-        for number in self._candidates(text):
+        for number in self.candidates(text):
             use, at = self.locate(number)
             values = use.map.entries.pattern(at, self.side).match(prepared)
             if values is not None:
@@ -59,7 +70,7 @@ class Chain:
         for use in self.uses:
             for literals in use.map.entries.literals(self.side):
                 prepared = generic(literals, self._kind)
-                for other in self._candidates(prepared.text):
+                for other in self.candidates(prepared.text):
                     if other >= number:
                         break
                     earlier, at = self.locate(other)
@@ -68,9 +79,6 @@ class Chain:
                         yield number, other
                         break
                 number += 1
-
-    def _candidates(self, text: str) -> Sequence[int]:
-        return range(len(self))
 
 
 @dataclass(frozen=True, slots=True)

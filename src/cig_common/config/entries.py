@@ -14,7 +14,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeAlias, overload
 
 from cig_common.config.model import Entry, Interface, Position
 from cig_common.config.patterns import (
@@ -27,21 +27,24 @@ from cig_common.config.patterns import (
     split_pattern,
 )
 
-# Possessive throughout (`*+`): a run of a million entries neither backtracks nor keeps state.
-_GAP = r"(?:\s++|\/\/[^\n]*+|\/\*(?:[^*]++|\*(?!\/))*+\*\/)"
-_HEAD = rf"entry{_GAP}++[A-Za-z][A-Za-z0-9_.-]*+{_GAP}++"
-_SIDE = rf'{_GAP}*+"[^"\n]*+"{_GAP}*+'
-RUN = (
-    rf"{_HEAD}(?:sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});"
-    rf"(?:{_GAP}*+{_HEAD}(?:sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});)*+"
-)
-"""What a run of entries looks like, as a regular expression without groups."""
+# Nothing here backtracks: each repetition is possessive or in an atomic group. (Possessive groups
+# with alternatives in them go wrong in Python before 3.11.5; possessive characters do not.)
+_GAP = r"(?>(?:\s++|\/\/[^\n]*+|\/\*[\s\S]*?\*\/)*)"
+_SPACE = rf"(?=[\s\/]){_GAP}"
+_HEAD = rf"entry{_SPACE}[A-Za-z][A-Za-z0-9_.-]*+{_SPACE}"
+_SIDE = rf'{_GAP}"[^"\n]*+"{_GAP}'
+_RUN_LENGTH = 1000
+RUN = rf"(?>(?:{_GAP}{_HEAD}(?>sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});){{1,{_RUN_LENGTH}}})"
+"""What a run of entries looks like, as a regular expression without groups.
+
+A longer run is several: what a repetition keeps for each of its rounds stays small so.
+"""
 
 _ENTRY = re.compile(
-    rf"{_GAP}*+(entry){_GAP}++([A-Za-z][A-Za-z0-9_.-]*+){_GAP}++"
-    rf'(sip|tel){_GAP}*+"([^"\n]*+)"{_GAP}*+(?:sip|tel){_GAP}*+"([^"\n]*+)"{_GAP}*+(;)'
+    rf"{_GAP}(entry){_SPACE}([A-Za-z][A-Za-z0-9_.-]*+){_SPACE}"
+    rf'(sip|tel){_GAP}"([^"\n]*+)"{_GAP}(?:sip|tel){_GAP}"([^"\n]*+)"{_GAP};'
 )
-_WORDS = re.compile(rf'{_GAP}*+([A-Za-z0-9_.-]++|"[^"\n]*+"|;)')
+_WORDS = re.compile(rf'{_GAP}([A-Za-z0-9_.-]++|"[^"\n]*+"|;)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,15 @@ class EntryRun:
                 words = []
 
 
+_Places: TypeAlias = "tuple[array[int], array[int], array[int]]"
+
+
 class Entries(Sequence[Entry]):
     """The entries of a map in the order of the file. Immutable; an Entry is made when asked for."""
 
     __slots__ = ("_columns", "_lines", "_offsets", "_text")
 
-    def __init__(
-        self, text: str = "", places: tuple[array[int], array[int], array[int]] | None = None
-    ) -> None:
+    def __init__(self, text: str = "", places: _Places | None = None) -> None:
         """Take the text and, of each entry, the offset in it and the line and column in the file.
 
         Use `read` to make one of what the parser found.
@@ -89,15 +93,12 @@ class Entries(Sequence[Entry]):
 
         An entry with such a pattern is left out.
         """
-        offsets, lines, columns = array("I"), array("I"), array("I")
+        places = array("I"), array("I"), array("I")
         base = 0
         for run in runs:
-            for offset, line, column in _scan(run, refuse):
-                offsets.append(base + offset)
-                lines.append(line)
-                columns.append(column)
+            _scan(run, base, places, refuse)
             base += len(run.text)
-        return cls("".join(run.text for run in runs), (offsets, lines, columns))
+        return cls("".join(run.text for run in runs), places)
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -177,32 +178,40 @@ def _advance(text: str, start: int, end: int, line: int, column: int) -> tuple[i
 
 
 def _scan(
-    run: EntryRun, refuse: Callable[[Position, PatternError], None]
-) -> Iterator[tuple[int, int, int]]:
-    """Yield offset, line and column of each entry of a run whose patterns can be."""
+    run: EntryRun, base: int, places: _Places, refuse: Callable[[Position, PatternError], None]
+) -> None:
+    """Append the place of each entry whose patterns can be; `base` is the run's own offset."""
     text, line, column, done = run.text, run.line, run.column, 0
-    count, rfind, plain = text.count, text.rfind, PLAIN.fullmatch
+    offsets, lines, columns = places
+    plain = PLAIN.fullmatch
     for found in _ENTRY.finditer(text):
         start = found.start(1)
-        newlines = count("\n", done, start)
+        newlines = text.count("\n", done, start)
         if newlines:
             line += newlines
-            column = start - rfind("\n", done, start)
+            column = start - text.rfind("\n", done, start)
         else:
             column += start - done
         done = start
-        _, _, side, first, second, _ = found.groups()
-        if plain(first) and plain(second):
-            yield start, line, column
+        first, second = found.group(4, 5)
+        if not (plain(first) and plain(second)) and not _can_be(found, line, column, refuse):
             continue
-        good = True
-        for group in (4, 5):
-            place = Position(*_advance(text, start, found.start(group), line, column))
-            kind = Kind.SIP if (side == "sip") is (group == 4) else Kind.TEL
-            try:
-                compile_pattern(found[group], kind)
-            except PatternError as error:
-                refuse(place, error)
-                good = False
-        if good:
-            yield start, line, column
+        offsets.append(base + start)
+        lines.append(line)
+        columns.append(column)
+
+
+def _can_be(
+    found: re.Match[str], line: int, column: int, refuse: Callable[[Position, PatternError], None]
+) -> bool:
+    """Tell whether both patterns of an entry can be; `line` and `column` are its place."""
+    good = True
+    for group in (4, 5):
+        kind = Kind.SIP if (found[3] == "sip") is (group == 4) else Kind.TEL
+        try:
+            compile_pattern(found[group], kind)
+        except PatternError as error:
+            start, end = found.start(1), found.start(group)
+            refuse(Position(*_advance(found.string, start, end, line, column)), error)
+            good = False
+    return good

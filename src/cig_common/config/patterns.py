@@ -27,8 +27,11 @@ _SCHEMES = ("sip:", "sips:", "tel:")
 _PARAMETER = re.compile(r"\{([^}]*)\}")
 _TEL_CARE = re.compile(r"[-.()w]")
 
-PLAIN = re.compile(r"[!-z|~]*+(?:\{[A-Za-z][A-Za-z0-9_.-]*+\}[!-z|~]*+)?+")
-"""Most patterns that can be, told fast: printable ASCII with at most one parameter."""
+PLAIN = re.compile(
+    r"[!-z|~]*+(?:\{([A-Za-z][A-Za-z0-9_.-]*+)\}[!-z|~]*+"
+    r"(?:\{(?!\1\})[A-Za-z][A-Za-z0-9_.-]*+\}[!-z|~]*+)?)?"
+)
+"""Most patterns that can be, told fast: printable ASCII with at most two parameters."""
 
 
 class Kind(Enum):
