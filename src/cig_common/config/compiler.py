@@ -165,8 +165,8 @@ class _Compiler:
             bind=None if bind is None else address(bind.arguments[0]),
             port=(number and port(number.arguments[0])) or DEFAULT_SIP_PORT,
             messaging=messaging is not None and messaging.arguments[0].text == "true",
-            bind_position=bind and bind.position,
-            port_position=number and number.position,
+            bind_position=None if bind is None else bind.position,
+            port_position=None if number is None else number.position,
         )
 
     def _common(self, block: Reading, readings: Sequence[Reading]) -> _Common:
