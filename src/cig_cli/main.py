@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import click
 
-from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Client, NoServerError
+from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Answer, Client, NoServerError
 from cig_cli.interactive import interact
 from cig_cli.readfile import read_file
+from cig_cli.route import prepare, request, route_in_file
 
 EXIT_ERROR = 1
 EXIT_NO_SERVER = 2
@@ -125,10 +126,36 @@ def read(file: str, strict: bool, as_json: bool) -> None:
     sys.exit(read_file(file, as_json=as_json, say=click.echo, strict=strict))
 
 
+@main.command()
+@click.argument("uri")
+@click.option("--from", "caller", metavar="URI", help="The caller; shows the new from-URI too.")
+@click.option("--file", type=click.Path(), help="Look in this file; no server is needed.")
+@_json_option
+@click.pass_obj
+def route(target: Target, uri: str, caller: str | None, file: str | None, as_json: bool) -> None:
+    """Show where a call to URI would go, and by which entries, or why nowhere.
+
+    The running server's configuration is asked, or FILE. The call comes in on `sip` if URI begins
+    with sip: or sips:, on `tel` if it begins with tel:. Exit codes: 0 it is routed, 1 it is
+    rejected or the file does not load, 2 wrong usage or no server.
+    """
+    try:
+        uri, caller = prepare(uri), None if caller is None else prepare(caller)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if file is None:
+        sys.exit(_ask(target, request(uri, caller, as_json=as_json), as_json))
+    answer = route_in_file(file, uri, caller, as_json=as_json, say=click.echo)
+    sys.exit(EXIT_ERROR if answer is None else _show_answer(answer, as_json))
+
+
 def ask(target: Target, request: str, *, as_json: bool = False) -> int:
     """Ask the server, print its answer, return the exit code."""
     command, _, rest = request.partition(" ")
-    line = f"{command} --json {rest}".rstrip() if as_json else request
+    return _ask(target, f"{command} --json {rest}".rstrip() if as_json else request, as_json)
+
+
+def _ask(target: Target, line: str, as_json: bool) -> int:
     try:
         with Client(target.host, target.port) as client:
             answer = client.ask(line)
@@ -138,10 +165,15 @@ def ask(target: Target, request: str, *, as_json: bool = False) -> int:
     except ValueError as error:
         click.echo(f"ERROR: {error}", err=True)
         return EXIT_NO_SERVER
+    return _show_answer(answer, as_json)
+
+
+def _show_answer(answer: Answer, as_json: bool) -> int:
     for text in answer.lines:
         click.echo(text)
     if answer.error is not None:
-        click.echo(f"ERROR: {answer.error}", err=True)
+        if not (as_json and answer.lines):
+            click.echo(f"ERROR: {answer.error}", err=True)
         return EXIT_ERROR
     if not as_json:
         click.echo("OK")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cig_common.clock import Clock
+from cig_common.config import Configuration
 from cig_common.control.messages import StatusReply
 from cig_common.errors import CigError
 from cig_server.gateway import Gateway
@@ -27,6 +28,10 @@ class ServerView:
     def uptime(self) -> int:
         """Return the seconds since the service started."""
         return int(self._clock.monotonic() - self._started)
+
+    def configuration(self) -> Configuration:
+        """Return the configuration that the next call will be routed by."""
+        return self._gateway.config
 
     def calls(self) -> Sequence[CallRow]:
         """Return the calls, those that ended within the last 5 s included."""

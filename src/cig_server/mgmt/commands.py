@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cig_common.config import ConfigError, load
+from cig_common.config import ConfigError, load, trace_text
+from cig_common.config.trace import given_uri, trace
 from cig_server.mgmt.protocol import Answer, Request
 from cig_server.mgmt.tables import PRODUCT, call_table, status_text, umsg_table
 from cig_server.mgmt.token import Token
@@ -132,6 +133,38 @@ async def _read(session: Session, request: Request) -> Answer:
     return _answer(request, lines, facts)
 
 
+async def _route(session: Session, request: Request) -> Answer:
+    try:
+        to_uri, from_uri = _route_arguments(request.words[1:])
+    except ValueError as error:
+        return Answer(error=f"wrong arguments: {error}")
+    # Beside the loop: with very many entries it may take some milliseconds.
+    found = await asyncio.to_thread(trace, session.view.configuration(), to_uri, from_uri)
+    answer = _answer(request, trace_text.text_lines(found), trace_text.facts(found))
+    return answer if found.rejected is None else Answer(answer.lines, trace_text.rejection(found))
+
+
+def _route_arguments(words: tuple[str, ...]) -> tuple[str, str | None]:
+    """Return the to-URI and the from-URI or None. Raises ValueError."""
+    uris = [_route_uri(word) for word in words if word != "--from"]
+    match words:
+        case (_,):
+            return uris[0], None
+        case (_, "--from", _) | ("--from", _, _) if len(uris) == 2:
+            return (uris[1], uris[0]) if words[0] == "--from" else (uris[0], uris[1])
+    raise ValueError("route <URI> [--from <URI>]")
+
+
+def _route_uri(word: str) -> str:
+    """Return a URI given as it is or, where a request could not hold it, as a JSON string."""
+    if word.startswith('"'):
+        try:
+            word = str(json.loads(word))
+        except ValueError:
+            raise ValueError("a URI in quotes must be a JSON string") from None
+    return given_uri(word)[1]
+
+
 async def _auth(session: Session, request: Request) -> Answer:
     if session.token is not None and session.token.matches(request.words[1]):
         session.authorised = True
@@ -155,6 +188,13 @@ COMMANDS: tuple[Command, ...] = (
         "test read a configuration file",
         needs_token=True,
         arguments=range(1, 100),
+    ),
+    Command(
+        ("route",),
+        _route,
+        "route <URI>",
+        "show where a call to it would go (--from <URI>: and who calls)",
+        arguments=range(1, 4),
     ),
     Command(("status",), _status, "status", "show an overview of the gateway"),
     Command(("auth",), _auth, "auth <TOKEN>", "allow commands that need it", arguments=range(1, 2)),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cig_common.config import Configuration, Diagnostic
+
 Rows = tuple[tuple[str, str], ...]
 """More rows of a block of `status`: label and value."""
 
@@ -61,6 +63,49 @@ class Status:
     sip_rows: Rows = ()
 
 
+@dataclass(frozen=True, slots=True)
+class NeedsRestart:
+    """A value of cig.conf that waits for a restart. ``line`` is 0 where the file has it no more."""
+
+    what: str
+    old: str
+    new: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """How a reload went. ``by`` says who asked for it, ``utc`` when it ended.
+
+    ``refusal`` says why nothing changed and is empty where the file was taken. ``problems`` are
+    all the file's mistakes, ``changes`` what new calls see. ``relay`` says why cig-relay could not
+    take its part in the same act.
+    """
+
+    filename: str
+    by: str
+    utc: float
+    refusal: str = ""
+    problems: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+    changes: tuple[str, ...] = ()
+    restart: tuple[NeedsRestart, ...] = ()
+    relay: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the file is in use now."""
+        return not self.refusal
+
+    def restarts(self) -> tuple[str, ...]:
+        """Tell in words what waits for a restart."""
+        return tuple(
+            f"{self.filename}{f':{item.line}' if item.line else ''}: {item.what} {item.new} is "
+            f"taken when cig-server is restarted; until then it stays {item.old}"
+            for item in self.restart
+        )
+
+
 class GatewayView(Protocol):
     """The gateway as the management port sees it; each call gives the state of this moment."""
 
@@ -78,4 +123,12 @@ class GatewayView(Protocol):
 
     def uptime(self) -> int:
         """Return the seconds since the service started."""
+        ...
+
+    async def reload(self, by: str) -> ReloadReport:
+        """Take cig.conf anew, or refuse it; ``by`` is who asks, for the log."""
+        ...
+
+    def configuration(self) -> Configuration:
+        """Return the configuration that the next call will be routed by."""
         ...

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cig_common.config import Configuration, loads
 from cig_server.mgmt.view import CallRow, Status, UmsgRow
 
 STATUS = Status(
@@ -30,6 +31,7 @@ class StillView:
     state: Status = field(default=STATUS)
     seconds: int = 43321
     broken: bool = False
+    config: Configuration = field(default_factory=lambda: loads(""))
 
     def calls(self) -> Sequence[CallRow]:
         if self.broken:
@@ -44,3 +46,6 @@ class StillView:
 
     def uptime(self) -> int:
         return self.seconds
+
+    def configuration(self) -> Configuration:
+        return self.config
