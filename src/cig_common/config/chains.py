@@ -10,11 +10,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate
 
 from cig_common.config.index import PatternIndex
 from cig_common.config.model import Entry, Interface, MapUse, SipInterface, TelInterface
-from cig_common.config.patterns import Kind, generic, subject
+from cig_common.config.patterns import GAP, Kind, generic, subject
 
 
 class Chain:
@@ -35,9 +35,7 @@ class Chain:
         self.side = side
         self._kind = Kind.TEL if side is Interface.TEL else Kind.SIP
         self._ends = list(accumulate(len(use.map.entries) for use in self.uses))
-        self._index = PatternIndex.build(
-            chain.from_iterable(use.map.entries.literals(side) for use in self.uses)
-        )
+        self._index = PatternIndex.build(self._literals())
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -59,26 +57,31 @@ class Chain:
         prepared = subject(text, self._kind)
         for number in self.candidates(text):
             use, at = self.locate(number)
-            values = use.map.entries.pattern(at, self.side).match(prepared)
-            if values is not None:
-                return use, use.map.entries[at], values
+            found = use.map.entries.match(at, self.side, prepared)
+            if found is not None:
+                return use, *found
         return None
 
     def covered(self) -> Iterator[tuple[int, int]]:
         """Yield (id, id of an earlier entry that takes all that this one would match)."""
-        number = 0
+        candidates = self._index.candidates
+        for number, literals in enumerate(self._literals()):
+            # Nearly always nothing comes before the entry itself.
+            found = candidates(GAP.join(literals))
+            if not found or found[0] >= number:
+                continue
+            prepared = generic(literals, self._kind)
+            for other in found:
+                if other >= number:
+                    break
+                use, at = self.locate(other)
+                if use.map.entries.match(at, self.side, prepared) is not None:
+                    yield number, other
+                    break
+
+    def _literals(self) -> Iterator[tuple[str, ...]]:
         for use in self.uses:
-            for literals in use.map.entries.literals(self.side):
-                prepared = generic(literals, self._kind)
-                for other in self.candidates(prepared.text):
-                    if other >= number:
-                        break
-                    earlier, at = self.locate(other)
-                    pattern = earlier.map.entries.pattern(at, self.side)
-                    if pattern.match(prepared) is not None:
-                        yield number, other
-                        break
-                number += 1
+            yield from use.map.entries.literals(self.side)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from cig_common.config.patterns import (
     Kind,
     Pattern,
     PatternError,
+    Subject,
     compile_pattern,
     split_literals,
     split_pattern,
@@ -111,9 +112,7 @@ class Entries(Sequence[Entry]):
         if isinstance(index, slice):
             return tuple(self[at] for at in range(*index.indices(len(self))))
         found = self._at(index)
-        first, second = self._pattern(found, index, 4), self._pattern(found, index, 5)
-        sip, tel = (first, second) if found[3] == "sip" else (second, first)
-        return Entry(found[2], sip, tel, Position(self._lines[index], self._columns[index]))
+        return self._entry(found, index, self._pattern(found, index, Interface.SIP), Interface.SIP)
 
     def __iter__(self) -> Iterator[Entry]:
         return (self[index] for index in range(len(self)))
@@ -143,27 +142,38 @@ class Entries(Sequence[Entry]):
 
     def literals(self, side: Interface) -> Iterator[tuple[str, ...]]:
         """Yield the literals of each entry's pattern on one side (see `Pattern.literals`)."""
-        kind = _KINDS[side]
-        wanted = int(side is Interface.TEL)
-        for texts in self.texts():
-            yield split_literals(texts[wanted], kind)
+        kind, text, name = _KINDS[side], self._text, side.value
+        for offset in self._offsets:
+            found = _ENTRY.match(text, offset)
+            assert found is not None
+            yield split_literals(found[4 if found[3] == name else 5], kind)
 
-    def pattern(self, index: int, side: Interface) -> Pattern:
-        """Return one side of one entry, without making the whole entry."""
+    def match(
+        self, index: int, side: Interface, text: Subject
+    ) -> tuple[Entry, dict[str, str]] | None:
+        """Match one side of one entry; return the entry and what its parameters caught."""
         found = self._at(index)
-        return self._pattern(found, index, 4 if found[3] == side.value else 5)
+        pattern = self._pattern(found, index, side)
+        values = pattern.match(text)
+        return None if values is None else (self._entry(found, index, pattern, side), values)
 
     def _at(self, index: int) -> re.Match[str]:
         found = _ENTRY.match(self._text, self._offsets[index])
         assert found is not None
         return found
 
-    def _pattern(self, found: re.Match[str], index: int, group: int) -> Pattern:
-        is_sip = (found[3] == "sip") is (group == 4)
-        line, column = _advance(
-            self._text, found.start(1), found.start(group), self._lines[index], self._columns[index]
-        )
-        return split_pattern(found[group], Kind.SIP if is_sip else Kind.TEL, line, column)
+    def _entry(self, found: re.Match[str], index: int, made: Pattern, side: Interface) -> Entry:
+        """Make an entry of which the pattern of `side` has been made."""
+        other = self._pattern(found, index, side.other)
+        sip, tel = (made, other) if side is Interface.SIP else (other, made)
+        return Entry(found[2], sip, tel, Position(self._lines[index], self._columns[index]))
+
+    def _pattern(self, found: re.Match[str], index: int, side: Interface) -> Pattern:
+        group = 4 if found[3] == side else 5
+        start, end = found.start(1), found.start(group)
+        line, column = self._lines[index], self._columns[index]
+        line, column = _advance(self._text, start, end, line, column)
+        return split_pattern(found[group], _KINDS[side], line, column)
 
 
 _KINDS = {Interface.SIP: Kind.SIP, Interface.TEL: Kind.TEL}

@@ -27,6 +27,9 @@ _SCHEMES = ("sip:", "sips:", "tel:")
 _PARAMETER = re.compile(r"\{([^}]*)\}")
 _TEL_CARE = re.compile(r"[-.()w]")
 
+GAP = "\0"
+"""Stands for what a parameter catches: a character that no pattern and no URI holds."""
+
 PLAIN = re.compile(
     r"[!-z|~]*+(?:\{([A-Za-z][A-Za-z0-9_.-]*+)\}[!-z|~]*+"
     r"(?:\{(?!\1\})[A-Za-z][A-Za-z0-9_.-]*+\}[!-z|~]*+)?)?"
@@ -72,8 +75,8 @@ def subject(text: str, kind: Kind) -> Subject:
     if kind is Kind.SIP:
         # A SIP URI without `@` has no user part: all of it is host (RFC 3261 section 19.1.1).
         host_start = text.find("@") + 1 or start
-    folded = text[:start].translate(_LOWER) + text[start:host_start]
-    return Subject(text, folded + text[host_start:].translate(_LOWER), host_start)
+    folded = _lower(text[:start]) + text[start:host_start] + _lower(text[host_start:])
+    return Subject(text, folded, host_start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def split_literals(text: str, kind: Kind) -> tuple[str, ...]:
     if kind is Kind.TEL and _TEL_CARE.search(text):
         literals = _canonical_tel_literals(literals)
     if not literals[0].startswith(_SCHEMES) and (scheme := _SCHEME.match(literals[0])):
-        literals[0] = scheme[0].translate(_LOWER) + literals[0][scheme.end() :]
+        literals[0] = _lower(scheme[0]) + literals[0][scheme.end() :]
     return tuple(literals)
 
 
@@ -162,7 +165,7 @@ def generic(literals: tuple[str, ...], kind: Kind) -> Subject:
     after a literal `@`, since a caught one can only come earlier. Without a literal `@` that is
     known of a pattern without parameters alone.
     """
-    text = "\0".join(literals)
+    text = GAP.join(literals)
     if kind is Kind.SIP and len(literals) > 1 and "@" not in text:
         return Subject(text, text, len(text))
     return subject(text, kind)
@@ -175,7 +178,7 @@ def canonical_tel(text: str) -> str:
     the first `;` stays as it is. A text that is no tel URI is returned unchanged.
     """
     scheme = _SCHEME.match(text)
-    if scheme is None or scheme[0].translate(_LOWER) != "tel:":
+    if scheme is None or _lower(scheme[0]) != "tel:":
         return text
     rest = text[scheme.end() :]
     cut = min((at for at in (rest.find(";"), rest.find("w")) if at >= 0), default=len(rest))
@@ -211,7 +214,7 @@ def _canonical_tel_literals(literals: list[str]) -> list[str]:
     for index, literal in enumerate(literals):
         head = ""
         if index == 0 and (scheme := _SCHEME.match(literal)):
-            if scheme[0].translate(_LOWER) != "tel:":
+            if _lower(scheme[0]) != "tel:":
                 return literals
             head, literal = scheme[0], literal[scheme.end() :]
         cut = min((at for at in (literal.find(";"), literal.find("w")) if at >= 0), default=-1)
@@ -222,11 +225,17 @@ def _canonical_tel_literals(literals: list[str]) -> list[str]:
     return done
 
 
+def _lower(text: str) -> str:
+    """Return `text` with A to Z in lower case and all else, so its length too, as it is."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
 def _stands_at(subject: Subject, literal: str, position: int) -> bool:
     """Compare `literal` with the text at `position`, exactly or folded as the region asks."""
-    cut = max(0, subject.host_start - position)
-    wanted = literal[:cut] + literal[cut:].translate(_LOWER)
-    return subject.folded.startswith(wanted, position)
+    cut = subject.host_start - position
+    if cut < len(literal):
+        literal = literal[:cut] + _lower(literal[cut:]) if cut > 0 else _lower(literal)
+    return subject.folded.startswith(literal, position)
 
 
 def _find(subject: Subject, literal: str, start: int, stop: int) -> int:
@@ -246,4 +255,4 @@ def _find(subject: Subject, literal: str, start: int, stop: int) -> int:
             if start <= place <= stop - len(literal) and _stands_at(subject, literal, place):
                 return place
             edge = literal.rfind(subject.folded[host - 1], 0, edge)
-    return subject.folded.find(literal.translate(_LOWER), max(start, host), stop)
+    return subject.folded.find(_lower(literal), max(start, host), stop)
