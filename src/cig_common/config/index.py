@@ -154,20 +154,25 @@ class PatternIndex:
     def _add_by_middle(self, between: bytes, key: int, found: list[int]) -> None:
         """Look up a crowd's middle literals at every place where they could begin."""
         begin = key ^ _MIDDLE_MARK
-        seen: set[int] = set()
+        windows: set[bytes] = set()
+        keys: set[int] = set()
         for first, lengths in self._crowds[key]:
             place = between.find(first)
             while place >= 0:
-                key, done = begin, place
-                for length in lengths:
-                    if place + length > len(between):
-                        break
-                    key = crc32(between[done : place + length], key)
-                    done = place + length
-                    if key not in seen:
-                        seen.add(key)
-                        found += self._patterns.get(key)
+                window = between[place : place + lengths[-1]]
                 place = between.find(first, place + 1)
+                if window in windows:
+                    continue
+                windows.add(window)
+                key, done = begin, 0
+                for length in lengths:
+                    if length > len(window):
+                        break
+                    key = crc32(window[done:length], key)
+                    done = length
+                    if key not in keys:
+                        keys.add(key)
+                        found += self._patterns.get(key)
 
 
 class _Filing:
