@@ -213,8 +213,8 @@ _BIND = Spec(
     once=True,
     lax_end=True,
     default="all addresses, with a warning",
-    details="Its `;` may be missing, with a warning: the manual prints it so. A change needs a"
-    " restart.",
+    details="IPv4 or IPv6, without brackets; `0.0.0.0` is all of IPv4, `::` all of both. Its `;`"
+    " may be missing, with a warning: the manual prints it so. A change needs a restart.",
     example="bind 192.168.1.1;",
 )
 _PORT = Spec(
