@@ -35,6 +35,7 @@ DEFAULTS = {
     "check": ".",
     "check_too": ".",
     "contact_extra": "",
+    "bad_media": "m=audio 6200 RTP/AVP 18\na=rtpmap:18 G729/8000",
 }
 
 

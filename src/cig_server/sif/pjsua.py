@@ -364,7 +364,7 @@ def _account_config(settings: SipSettings, address: Address) -> Any:
     config.mediaConfig.useLoopMedTp = True
     config.mediaConfig.lockCodecEnabled = False
     config.natConfig.sipOutboundUse = 0
-    config.natConfig.contactRewriteUse = 0
+    config.natConfig.contactRewriteUse = config.natConfig.contactUseSrcPort = 0
     config.natConfig.viaRewriteUse = 0
     return config
 

@@ -151,16 +151,17 @@ class Trunk:
         if call is None:
             self.counters["commands-too-late"] += 1  # it crossed the call's end
             return
+        phase = call.leg.phase
         action = call.leg.command(_REQUESTS[type(command)])
         if action is None:
             self.counters["commands-out-of-turn"] += 1
-            phase = call.leg.phase.name
-            logger.warning("%s: %s does not fit phase %s", command.call, type(command), phase)
+            logger.warning("%s: %s does not fit phase %s", command.call, type(command), phase.name)
             return
         try:
             self._act(call, action, command)
         except CigError as error:
             logger.warning("%s: %s", command.call, error)
+            call.leg.phase = phase  # a 200 that was not sent has no ACK to wait for
             self.fail(call, error)
 
     def _act(self, call: StackCall, action: Action, command: Command) -> None:
