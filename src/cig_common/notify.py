@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from systemd import daemon
 
@@ -19,3 +20,9 @@ def notify(state: str) -> None:
         daemon.notify(state)
     except (OSError, ValueError) as error:
         logger.warning("the service manager could not be told %s: %s", state, error)
+
+
+def reloading() -> None:
+    """Tell the service manager that a reload has begun; ``READY=1`` tells that it is over."""
+    # The time stamp is for managers that wait for it (Type=notify-reload); older ones ignore it.
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")

@@ -7,6 +7,7 @@ line or cig.conf. Nothing is printed on standard output.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -16,9 +17,11 @@ from pathlib import Path
 import click
 import uvloop
 
-from cig_common import config, logs
+from cig_common import logs
 from cig_common.config import ConfigError
 from cig_common.errors import CigError
+from cig_common.loading import Loaded, LoadFailedError, load_beside
+from cig_relay.config_view import MediaPart, media_part
 from cig_relay.control.service import AGENT
 from cig_relay.keys.engines import DEFAULT_SIZE
 from cig_relay.keys.hardening import protect_memory
@@ -120,10 +123,14 @@ def main(
 
 def _run(options: Options, log_path: Path | None, level: int) -> int:
     try:
-        configuration = config.load(options.config)
+        # A big file in a process of its own: what compiling it takes of memory ends with that.
+        loaded = asyncio.run(load_beside(options.config, media_part))
     except ConfigError as error:
         click.echo(str(error), err=True)
         return error.exit_code
+    except LoadFailedError as error:
+        click.echo(f"cig-relay: {error}", err=True)
+        return 1
     try:
         handler = logs.setup(log_path, level)
     except OSError as error:
@@ -132,7 +139,7 @@ def _run(options: Options, log_path: Path | None, level: int) -> int:
     try:
         protect_memory()
         require_entropy()
-        uvloop.run(_life(options, configuration, handler))
+        uvloop.run(_life(options, loaded, handler))
     except (CigError, OSError) as error:
         _log.warning("cig-relay gives up: %s", error)
         if log_path is not None:
@@ -142,9 +149,9 @@ def _run(options: Options, log_path: Path | None, level: int) -> int:
 
 
 async def _life(
-    options: Options, configuration: config.Configuration, handler: logs.ReopenableFileHandler
+    options: Options, loaded: Loaded[MediaPart], handler: logs.ReopenableFileHandler
 ) -> None:
-    await Relay(options, configuration, handler).run()
+    await Relay(options, loaded, handler).run()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from cig_common.config import Configuration, TelInterface
+from cig_common.config import Configuration, Diagnostic, TelInterface
 from cig_relay.media.engine import MediaSettings, PortRange
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPart:
+    """All that the relay keeps of a cig.conf, whatever the number of its entries.
+
+    ``bind`` is the IP address of the sip interface, empty where the file has none. ``lines`` are
+    the same facts for the log.
+    """
+
+    settings: MediaSettings
+    bind: str
+    lines: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...]
+
+
+def media_part(configuration: Configuration) -> MediaPart:
+    """Take the relay's part."""
+    return MediaPart(
+        media_settings(configuration),
+        "" if configuration.sip.bind is None else str(configuration.sip.bind),
+        tuple(describe(configuration)),
+        configuration.warnings,
+    )
 
 
 def media_settings(configuration: Configuration) -> MediaSettings:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import ipaddress
 import logging
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cig_common import config
 from cig_common.clock import SystemClock
-from cig_common.config import ConfigError, Configuration
+from cig_common.control.messages import ConfigurationEvent
 from cig_common.errors import CigError, LocalError
+from cig_common.loading import Loaded
 from cig_common.logs import INIT, ReopenableFileHandler
-from cig_common.notify import notify
+from cig_common.notify import notify, reloading
 from cig_relay.addresses import TelAddress, default_address
-from cig_relay.config_view import describe, media_settings
+from cig_relay.config_view import MediaPart
+from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import AGENT, RelayService
@@ -30,6 +33,7 @@ from cig_relay.keys.engines import EnginePool
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.random_source import has_rdrand, random_bytes
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
+from cig_relay.media.engine import MediaSettings
 from cig_relay.media.python_engine import PythonMediaEngine
 
 _log = logging.getLogger("Relay")
@@ -61,13 +65,14 @@ class Relay:
     """The running daemon; `run` is its whole life."""
 
     def __init__(
-        self, options: Options, configuration: Configuration, log: ReopenableFileHandler
+        self, options: Options, loaded: Loaded[MediaPart], log: ReopenableFileHandler
     ) -> None:
         self._options = options
-        self._configuration = configuration
+        self._configuration = RelayConfiguration(options.config, loaded)
         self._log = log
         self._stop = asyncio.Event()
         self._reload_wanted = asyncio.Event()
+        self._look_at_route = asyncio.Event()
         self._tel_addr = TelAddress(options.tel_addr)
         self._pool = EnginePool(
             options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
@@ -79,7 +84,7 @@ class Relay:
         """Start, serve until SIGTERM, stop. Raises CigError or OSError when it cannot start."""
         lock = _lock(self._options.userdata)
         try:
-            self._tell_start()
+            await self._tell_start()
             await self._pool.start()
             try:
                 await self._with_engines()
@@ -94,8 +99,14 @@ class Relay:
         journal = self._open_journal()
         clock = SystemClock()
         media = PythonMediaEngine(
-            media_settings(self._configuration), clock=clock, random_bytes=random_bytes
+            self._configuration.part.settings, clock=clock, random_bytes=random_bytes
         )
+
+        def configure(settings: MediaSettings) -> None:
+            media.configure(settings)
+            self._look_at_route.set()  # an override may lead another way to the CRS
+
+        self._configuration.configure = configure
         crypto = CallCrypto(
             pool=self._pool,
             holder=self._holder,
@@ -112,19 +123,20 @@ class Relay:
             clock=clock,
             tel_addr=self._tel_addr,
             sip_addr=self._sip_addr,
+            configuration=self._configuration,
         )
         server = ControlServer(service, self._options.socket, allowed_uid=self._options.server_uid)
         try:
             await server.start()
             self._server = server
-            await self._serve(media)
+            await self._serve()
         finally:
             async with asyncio.timeout(_STOP_SECONDS):
                 await server.close()
                 await media.close()
                 await journal.close()
 
-    async def _serve(self, media: PythonMediaEngine) -> None:
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -132,7 +144,7 @@ class Relay:
         loop.add_signal_handler(signal.SIGUSR1, self._reopen_log)
         background = [
             asyncio.create_task(self._follow_route()),
-            asyncio.create_task(self._reload_when_told(media)),
+            asyncio.create_task(self._reload_when_told()),
         ]
         _log.log(INIT, "ready on %s", self._options.socket)
         notify("READY=1")
@@ -173,46 +185,50 @@ class Relay:
             " ".join(identity.crs),
         )
 
-    async def _reload_when_told(self, media: PythonMediaEngine) -> None:
+    async def _reload_when_told(self) -> None:
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
+            reloading()
             try:
-                self._configuration = await asyncio.to_thread(config.load, self._options.config)
-                media.configure(media_settings(self._configuration))
-                self._tell_configuration()
-            except ConfigError as error:
-                _log.warning("cig.conf was not taken, the old one is still in use: %s", error)
-            await self._load_keys()
-            await self._refresh_route()
-            if self._server is not None:
-                self._server.identity_changed()
+                taken = await self._configuration.reload()
+                await self._load_keys()
+                await self._refresh_route()
+                if self._server is not None:
+                    self._server.send_event(ConfigurationEvent(self._configuration.digest))
+                    self._server.identity_changed()
+            except Exception:
+                _log.exception("the reload failed in a way not foreseen")
+                taken = False
+            notify("READY=1\nSTATUS=" + ("" if taken else "cig.conf refused: see relay.log"))
 
     # --- addresses ------------------------------------------------------------------------------
 
-    def _sip_addr(self) -> str:
-        bind = self._configuration.sip.bind
-        if bind is None or bind.is_unspecified:
+    def _sip_addr(self, server_bind: str) -> str:
+        bind = server_bind or self._configuration.part.bind
+        if not bind or ipaddress.ip_address(bind).is_unspecified:
             return default_address()
-        return str(bind)
+        return bind
 
     async def _follow_route(self) -> None:
         while True:
+            self._look_at_route.clear()
             await self._refresh_route()
-            await asyncio.sleep(_ROUTE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_at_route.wait(), _ROUTE_SECONDS)
 
     async def _refresh_route(self) -> None:
         if self._holder.identity is not None:
-            override = media_settings(self._configuration).tel_override
+            override = self._configuration.part.settings.tel_override
             await self._tel_addr.refresh(self._holder.identity.crs, override)
 
     # --- what is told ---------------------------------------------------------------------------
 
-    def _tell_start(self) -> None:
+    async def _tell_start(self) -> None:
         _log.log(INIT, "%s, process %d, uid %d", AGENT, os.getpid(), os.geteuid())
         _log.log(INIT, "userdata %s, %d engines", self._options.userdata, self._options.engines)
         _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
-        self._tell_configuration()
+        await self._configuration.tell()
         rdrand = has_rdrand()
         if rdrand:
             _log.log(INIT, "processor has RdRand")
@@ -221,12 +237,6 @@ class Relay:
                 "processor %s RdRand, which the manual asks for; random numbers are the kernel's",
                 "lacks" if rdrand is False else "may lack",
             )
-
-    def _tell_configuration(self) -> None:
-        for warning in self._configuration.warnings:
-            _log.warning("%s", warning.render())
-        for line in describe(self._configuration):
-            _log.log(INIT, "%s", line)
 
     def _engines_changed(self, available: int, total: int) -> None:
         _log.info("crypto engines available %d/%d", available, total)

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from cig_common.control.record import Record
 
-VERSION = 1
+VERSION = 2
 """Version of this protocol; both sides must have the same one."""
 
 
@@ -75,11 +75,16 @@ class SipMedia(Record):
 
 @dataclass(frozen=True, slots=True)
 class HelloRequest(Record):
-    """First message of a connection. ``pid`` is the server's process id, for the relay's log."""
+    """First message of a connection. ``pid`` is the server's process id, for the relay's log.
+
+    ``sip_bind`` is the IP address that the server takes SIP on; the SIP side of the media uses the
+    same one. The unspecified address stands for all. Empty: the relay goes by its cig.conf.
+    """
 
     version: int
     agent: str
     pid: int
+    sip_bind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,24 @@ class StatusRequest(Record):
     """Asks for the relay's state as ``status`` shows it."""
 
 
+@dataclass(frozen=True, slots=True)
+class PrepareReloadRequest(Record):
+    """Asks the relay to compile its cig.conf anew, and to use nothing of it yet.
+
+    ``digest`` is the SHA-256 of the file that the server has compiled: the relay refuses a file
+    that is another one. Compiling may take minutes.
+    """
+
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReloadRequest(Record):
+    """Has new calls use what was prepared under ``digest``. This cannot fail after a `Done`."""
+
+    digest: bytes
+
+
 # --- answers ------------------------------------------------------------------------------------
 
 
@@ -212,11 +235,15 @@ class Identity(Record):
 
 @dataclass(frozen=True, slots=True)
 class HelloReply(Record):
-    """Answers `HelloRequest`; ``identity`` is None while no keys are loaded."""
+    """Answers `HelloRequest`; ``identity`` is None while no keys are loaded.
+
+    ``configuration`` is the SHA-256 of the cig.conf that the relay uses.
+    """
 
     version: int
     agent: str
     identity: Identity | None
+    configuration: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +373,13 @@ class IdentityEvent(Record):
     identity: Identity | None
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigurationEvent(Record):
+    """The relay was told by its own signal to take cig.conf anew: ``digest`` is its SHA-256."""
+
+    digest: bytes
+
+
 REQUESTS: tuple[type[Record], ...] = (
     HelloRequest,
     SignAuthRequest,
@@ -359,6 +393,8 @@ REQUESTS: tuple[type[Record], ...] = (
     CloseCallRequest,
     StatisticsRequest,
     StatusRequest,
+    PrepareReloadRequest,
+    CommitReloadRequest,
 )
 """Messages from the server to the relay."""
 
@@ -375,5 +411,11 @@ REPLIES: tuple[type[Record], ...] = (
 )
 """The relay's answers; each names the request's number."""
 
-EVENTS: tuple[type[Record], ...] = (TelBoundEvent, MediaLostEvent, EnginesEvent, IdentityEvent)
+EVENTS: tuple[type[Record], ...] = (
+    TelBoundEvent,
+    MediaLostEvent,
+    EnginesEvent,
+    IdentityEvent,
+    ConfigurationEvent,
+)
 """What the relay reports on its own, with the number 0."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from cig_common.clock import Clock
 from cig_common.control.messages import VERSION, HelloReply, StatusReply
+from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.keys.engines import EnginePool
 from cig_relay.keys.holder import KeyHolder
@@ -20,7 +21,10 @@ AGENT = "cig-relay/2.7.0"
 
 @dataclass(slots=True)
 class RelayService:
-    """The relay's parts. ``tel_addr`` and ``sip_addr`` give the local addresses of new calls."""
+    """The relay's parts. ``tel_addr`` and ``sip_addr`` give the local addresses of new calls.
+
+    ``sip_addr`` is given the address on which the server takes SIP (`HelloRequest.sip_bind`).
+    """
 
     pool: EnginePool
     holder: KeyHolder
@@ -29,12 +33,13 @@ class RelayService:
     media: MediaEngine
     clock: Clock
     tel_addr: Callable[[], str]
-    sip_addr: Callable[[], str]
+    sip_addr: Callable[[str], str]
+    configuration: RelayConfiguration
     counters: Counter[str] = field(default_factory=Counter)
 
     def hello(self) -> HelloReply:
         """Answer a server's greeting."""
-        return HelloReply(VERSION, AGENT, self.holder.identity)
+        return HelloReply(VERSION, AGENT, self.holder.identity, self.configuration.digest)
 
     def status(self) -> StatusReply:
         """Give the relay's state as of now."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from cig_common.control.messages import (
     AnswerMacRequest,
     CheckMacRequest,
     CloseCallRequest,
+    CommitReloadRequest,
     Done,
     ErrorCode,
     ErrorReply,
@@ -36,6 +38,7 @@ from cig_common.control.messages import (
     MediaLostEvent,
     PlaceCallReply,
     PlaceCallRequest,
+    PrepareReloadRequest,
     SignAuthReply,
     SignAuthRequest,
     SipMediaRequest,
@@ -48,6 +51,7 @@ from cig_common.control.messages import (
 )
 from cig_common.control.record import Record
 from cig_common.errors import CigError, CodecError, ControlError
+from cig_common.loading import LOAD_SECONDS
 from cig_relay.control.call_crypto import CallKeys
 from cig_relay.control.refusals import error_reply
 from cig_relay.control.service import RelayService
@@ -64,6 +68,8 @@ _log = logging.getLogger("Control")
 MAX_NAME = 128
 REQUEST_TIMEOUT = 8.0
 """Seconds that a request may take; less than the server waits for its answer."""
+_LONGER: dict[type[Record], float] = {PrepareReloadRequest: LOAD_SECONDS + REQUEST_TIMEOUT}
+"""Those that take their time."""
 _ANSWERS = frozenset(("talk", "growl"))
 _G711 = frozenset(("PCMA/8000", "PCMU/8000"))
 
@@ -99,6 +105,7 @@ class Session:
         self._number = number
         self._send_event = send_event
         self._calls: dict[str, _Call] = {}
+        self._server_bind = ""
         self._handlers: dict[type[Record], Callable[[Any], Awaitable[Record]]] = {
             HelloRequest: self._hello,
             SignAuthRequest: self._sign_auth,
@@ -112,6 +119,8 @@ class Session:
             CloseCallRequest: self._close_call,
             StatisticsRequest: self._statistics,
             StatusRequest: self._status,
+            PrepareReloadRequest: self._prepare_reload,
+            CommitReloadRequest: self._commit_reload,
         }
 
     @property
@@ -125,13 +134,14 @@ class Session:
         name = type(request).__name__
         if handler is None:
             return ErrorReply(ErrorCode.PROTOCOL, "control", f"{name} is no request")
+        limit = _LONGER.get(type(request), REQUEST_TIMEOUT)
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
+            async with asyncio.timeout(limit):
                 return await handler(request)
         except CigError as error:
             return self._failure(request, error)
         except TimeoutError:
-            _log.warning("%s took more than %g s and was given up", name, REQUEST_TIMEOUT)
+            _log.warning("%s took more than %g s and was given up", name, limit)
             return ErrorReply(ErrorCode.INTERNAL, "timeout", f"{name} took too long")
         except Exception as error:
             # The traceback names places, never values.
@@ -162,10 +172,20 @@ class Session:
     # --- requests -------------------------------------------------------------------------------
 
     async def _hello(self, request: HelloRequest) -> Record:
+        # The server's SIP stays on this address while it lives, whatever cig.conf says by now.
+        self._server_bind = _checked_address(request.sip_bind)
         return self._service.hello()
 
     async def _status(self, request: StatusRequest) -> Record:
         return self._service.status()
+
+    async def _prepare_reload(self, request: PrepareReloadRequest) -> Record:
+        await self._service.configuration.prepare(request.digest)
+        return Done()
+
+    async def _commit_reload(self, request: CommitReloadRequest) -> Record:
+        self._service.configuration.commit(request.digest)
+        return Done()
 
     async def _sign_auth(self, request: SignAuthRequest) -> Record:
         return SignAuthReply(await self._service.crypto.sign_auth(request))
@@ -216,7 +236,7 @@ class Session:
                 tel_rx=keys.rx,
                 tel_ssrc=keys.ssrc,
                 tel_local_addr=service.tel_addr(),
-                sip_local_addr=service.sip_addr(),
+                sip_local_addr=service.sip_addr(self._server_bind),
                 listener=self,
             )
         except BaseException:
@@ -290,6 +310,14 @@ class Session:
         else:
             _log.warning("%s failed, %s: %s", type(request).__name__, reply.detail, error)
         return reply
+
+
+def _checked_address(text: str) -> str:
+    """Return the address in its usual form; empty stays empty. Raises ControlError."""
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        raise ControlError(f"sip_bind {text[:40]!r} is no IP address") from None
 
 
 def _mac(call: _Call, role: Role, request: AnswerMacRequest | CheckMacRequest) -> bytes:

@@ -91,7 +91,7 @@ class MediaEngine(Protocol):
     """Joins tel legs and sip legs; one object for all calls."""
 
     def configure(self, settings: MediaSettings) -> None:
-        """Take new settings; open calls keep the ports and addresses that they have."""
+        """Take new settings for new calls; open ones keep their ports, addresses and overrides."""
 
     async def open_call(
         self,

@@ -39,7 +39,10 @@ _LEG_COUNTERS = ("packets_received", "packets_sent", "rejected", "auth_failed", 
 
 
 class _Call:
-    """A bridge with its three sockets, its timer and its listener."""
+    """A bridge with its three sockets, its timer and its listener.
+
+    ``settings`` are those of its beginning: a reload in mid-call changes nothing for it.
+    """
 
     def __init__(
         self,
@@ -48,9 +51,11 @@ class _Call:
         clock: Clock,
         listener: MediaListener,
         faults: Counter[str],
+        settings: MediaSettings,
     ) -> None:
         self.name = name
         self.bridge = bridge
+        self.settings = settings
         self.endpoints: list[Endpoint] = []
         self.release: list[tuple[PortPool, int]] = []
         self._monotonic = clock.monotonic
@@ -180,7 +185,7 @@ class PythonMediaEngine:
         return PortPool(ports, step, int.from_bytes(self._random_bytes(2), "big"))
 
     def configure(self, settings: MediaSettings) -> None:
-        """Take new settings; open calls keep the ports and addresses that they have."""
+        """Take new settings for new calls; open ones keep their ports, addresses and overrides."""
         old, self._settings = self._settings, settings
         if old.tel_ports != settings.tel_ports:
             self._tel_pool = self._pool(settings.tel_ports, 1)
@@ -215,7 +220,7 @@ class PythonMediaEngine:
             now=now,
             dead_after=self._dead_after,
         )
-        opened = _Call(call, bridge, self._clock, listener, self._faults)
+        opened = _Call(call, bridge, self._clock, listener, self._faults, self._settings)
         self._opening.add(call)
         try:
             port = await self._open_sockets(opened, tel_local_addr, sip_local_addr)
@@ -254,7 +259,7 @@ class PythonMediaEngine:
         Raises UnknownCallError, or MediaError for an address that is none.
         """
         found = self._get(call)
-        addr = self._settings.tel_override.get(leg.addr, leg.addr)
+        addr = found.settings.tel_override.get(leg.addr, leg.addr)
         now = self._clock.monotonic()
         found.bridge.set_tel_leg(sockaddr(addr, leg.port), leg.ufrag, leg.pwd, now)
         found.bridge.handle_timer(now)
@@ -276,7 +281,7 @@ class PythonMediaEngine:
         Raises UnknownCallError, CodecError, or MediaError for an address that is none.
         """
         found = self._get(call)
-        addr = self._settings.sip_override.get(media.addr, media.addr)
+        addr = found.settings.sip_override.get(media.addr, media.addr)
         session = SipSession(
             rtp=sockaddr(addr, media.port),
             rtcp=sockaddr(addr, media.rtcp_port) if media.rtcp_port else None,

@@ -162,8 +162,9 @@ def test_codes_turn_into_what_carries_their_consequence() -> None:
 
 
 def test_hello_carries_a_version() -> None:
-    assert HelloRequest(1, "cig-server/2.7.0", 7).to_map() == {
+    assert HelloRequest(1, "cig-server/2.7.0", 7, "192.168.1.1").to_map() == {
         "version": 1,
         "agent": "cig-server/2.7.0",
         "pid": 7,
+        "sip_bind": "192.168.1.1",
     }

@@ -2,11 +2,12 @@
 """The service manager is told, and one that is gone stops nothing."""
 
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from cig_common.notify import notify
+from cig_common.notify import notify, reloading
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -17,6 +18,16 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstra
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + name if abstract else name)
         notify("READY=1")
         assert told.recv(100) == b"READY=1"
+
+
+def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        reloading()
+        state, _, stamp = told.recv(100).decode().partition("\nMONOTONIC_USEC=")
+        assert state == "RELOADING=1"
+        assert 0 <= time.monotonic() - int(stamp) / 1e6 < 10
 
 
 @pytest.mark.parametrize("value", ["", "relative", "/no/such/socket"])

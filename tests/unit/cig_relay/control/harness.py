@@ -23,6 +23,9 @@ from cig_common.control.messages import (
     PlaceCallRequest,
 )
 from cig_common.control.record import Record
+from cig_common.loading import load_part
+from cig_relay.config_view import media_part
+from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import RelayService
@@ -151,6 +154,16 @@ class Peer:
             self.writer.close()
 
 
+def relay_configuration(folder: Path, media: PythonMediaEngine) -> RelayConfiguration:
+    """Give the relay's configuration: a cig.conf in ``folder``, made where there is none."""
+    path = folder / "cig.conf"
+    if not path.exists():
+        path.write_text("interfaces { sip { bind 127.0.0.1; } }")
+    configuration = RelayConfiguration(path, load_part(path, media_part))
+    configuration.configure = media.configure
+    return configuration
+
+
 @dataclass
 class Rig:
     """A relay under test."""
@@ -203,7 +216,8 @@ async def relay(
             media=media,
             clock=clock,
             tel_addr=lambda: LOOPBACK,
-            sip_addr=lambda: LOOPBACK,
+            sip_addr=lambda server_bind: server_bind or LOOPBACK,
+            configuration=relay_configuration(folder, media),
         )
         path = folder / "relay.sock"
         uid = os.geteuid() if allowed_uid is None else allowed_uid

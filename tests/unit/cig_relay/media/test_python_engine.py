@@ -362,6 +362,18 @@ async def test_new_settings_are_for_new_calls(call):
 
 
 @on_both_loops
+async def test_a_call_keeps_the_overrides_that_it_began_with(call):
+    """A re-INVITE or a new leg after a reload still goes where the call's other packets go."""
+    call.engine.configure(MediaSettings(free_range(2), free_range(2)))
+    await call.talk()
+    call.from_phone(call.phone.audio())
+    await call.at_pbx()
+    call.set_sip(Direction.SENDRECV)
+    call.from_pbx(call.talker.audio())
+    await call.at_phone()
+
+
+@on_both_loops
 async def test_a_call_over_ipv6(_):
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
