@@ -79,8 +79,13 @@ def checked_uri(uri: str) -> str:
 def host_address(uri: str) -> Address | None:
     """Give the IP address that is the host of a URI; None for a name, or what is no SIP URI."""
     match = _URI.fullmatch(uri) if len(uri) <= MAX_URI else None
+    if match is None:
+        return None
+    host = match["host"]
     try:
-        return ipaddress.ip_address(match["host"].strip("[]")) if match else None
+        if host.startswith("["):
+            return ipaddress.IPv6Address(host[1:-1])
+        return ipaddress.IPv4Address(host)
     except ValueError:
         return None
 

@@ -8,7 +8,7 @@ import pytest
 from cig_common.control.messages import Direction
 from cig_common.errors import CodecError
 from cig_server.sif.leg import TABLE, Action, LateMediaError, Leg, Phase, Request
-from cig_server.sif.offer_answer import LocalSession, read_offer
+from cig_server.sif.offer_answer import AddressFamilyError, LocalSession, read_offer
 
 THEIRS = LocalSession(1).offer("192.0.2.9", 6000)
 HELD = THEIRS.replace("a=sendrecv", "a=sendonly")
@@ -86,3 +86,16 @@ def test_answers_to_our_offer():
     assert leg.codec_refused is not None and leg.codec_refused.sip_status == 400
     leg.take_answer(THEIRS.replace("RTP/AVP 8 0", "RTP/AVP 18"))
     assert isinstance(leg.codec_refused, CodecError)
+
+
+def test_sound_stays_in_the_relay_s_family():
+    leg = invited()
+    assert leg.families == {4, 6}
+    leg.relay = ("2001:db8::1", 20000)
+    assert leg.families == {6}
+    with pytest.raises(AddressFamilyError):
+        leg.initial_answer()
+    with pytest.raises(AddressFamilyError):
+        leg.answer_to(THEIRS)
+    assert leg.take_answer(THEIRS) is None
+    assert isinstance(leg.codec_refused, AddressFamilyError)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from cig_common.control.messages import Direction, SipMedia
 from cig_common.errors import CodecError
-from cig_server.sif.offer_answer import LocalSession, read_answer, read_offer
+from cig_server.sif.offer_answer import (
+    AddressFamilyError,
+    LocalSession,
+    check_family,
+    read_answer,
+    read_offer,
+)
 from cig_server.sif.sdp import SdpError, SessionDescription
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
@@ -184,3 +190,42 @@ def test_every_answer_of_ours_fits_its_offer(formats, direction):
     assert audio.formats[0] == next(f for f in formats if f in ("0", "8"))
     back = read_answer(answer)
     assert back.direction is direction
+
+
+def of(addr: str, audio: str = "m=audio 6000 RTP/AVP 8\r\n") -> str:
+    network = "IP6" if ":" in addr else "IP4"
+    return f"v=0\r\no=- 1 1 IN {network} {addr}\r\ns=-\r\nc=IN {network} {addr}\r\n{audio}"
+
+
+@pytest.mark.parametrize(("addr", "other"), [("192.0.2.9", 6), ("2001:db8::9", 4)])
+def test_sound_of_the_other_family(addr, other):
+    theirs = frozenset({10 - other})
+    assert read_offer(of(addr), theirs).media.addr == addr
+    assert read_answer(of(addr), theirs).addr == addr
+    for read in (read_offer, read_answer):
+        with pytest.raises(AddressFamilyError, match=f"{addr}, but .* over IPv{other}") as caught:
+            read(of(addr), frozenset({other}))
+        assert caught.value.sip_status == 488
+
+
+@pytest.mark.parametrize("addr", ["0.0.0.0", "::"])
+def test_no_sound_has_no_family(addr):
+    media = read_offer(of(addr), frozenset({4})).media
+    assert media.direction is Direction.RECVONLY
+    check_family(media, frozenset({6}))
+
+
+def test_of_two_descriptions_the_one_of_our_family_is_taken():
+    six = "m=audio 6000 RTP/AVP 8\r\nc=IN IP6 2001:db8::9\r\n"
+    four = "m=audio 6002 RTP/AVP 8\r\nc=IN IP4 192.0.2.9\r\n"
+    read = read_offer(of("192.0.2.9", six + four), frozenset({4}))
+    assert (read.index, read.media.addr) == (1, "192.0.2.9")
+    assert read_offer(of("192.0.2.9", six + four)).index == 0
+    with pytest.raises(AddressFamilyError):
+        read_offer(of("192.0.2.9", six), frozenset({4}))
+
+
+@pytest.mark.parametrize("addr", ["fe80::1", "ff02::1", "::ffff:192.0.2.9"])
+def test_ipv6_addresses_to_which_nothing_can_be_sent(addr):
+    with pytest.raises(CodecError):
+        read_offer(of(addr))

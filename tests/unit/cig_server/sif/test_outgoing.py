@@ -12,8 +12,11 @@ from cig_server.sif.outgoing import (
     MAX_URI,
     OutgoingHeaderError,
     OutgoingUriError,
+    OutOfReachError,
+    check_reach,
     checked_header,
     checked_uri,
+    host_address,
 )
 
 
@@ -41,6 +44,9 @@ def test_what_may_be_called(uri):
         "http://pbx.com",
         "sip:",
         "sip:a@",
+        "sip:a@[:::]",
+        "sip:a@[192.0.2.1]",
+        "sip:a@2001:db8::1",
         "sip:a@b:0",
         "sip:a@b:70000",
         "sip:a@b;transport=tls",
@@ -91,3 +97,30 @@ def test_a_header():
 def test_headers_that_are_refused(name, value):
     with pytest.raises(OutgoingHeaderError):
         checked_header(name, value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("sip:101@[2001:DB8::1]:5060;transport=tcp", "2001:db8::1"),
+        ("sip:192.0.2.1", "192.0.2.1"),
+        ("sip:101@pbx.com", None),
+        ("sip:101@[x]", None),
+        ("sip:101@[192.0.2.1]", None),
+        ("tel:+1", None),
+        ("sip:" + "a" * 500, None),
+    ],
+)
+def test_the_address_in_a_uri(uri, address):
+    found = host_address(uri)
+    assert (str(found) if found else None) == address
+
+
+def test_what_is_out_of_reach():
+    check_reach("sip:101@[::1]", frozenset({4, 6}))
+    check_reach("sip:101@[::1]", frozenset({6}))
+    check_reach("sip:101@pbx.com", frozenset({6}))
+    for uri, family in (("sip:101@[::1]:5060", 4), ("sip:101@192.0.2.1", 6)):
+        with pytest.raises(OutOfReachError, match="bind in the sip interface") as caught:
+            check_reach(uri, frozenset({family}))
+        assert caught.value.sip_status == 503

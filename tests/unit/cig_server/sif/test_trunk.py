@@ -347,3 +347,22 @@ def test_nothing_is_kept_of_an_abandoned_trunk(world):
 
 def test_errors_of_the_stack_are_ours():
     assert issubclass(StackError, CigError)
+
+
+@pytest.mark.parametrize("command", [Answer, SendProgress])
+def test_a_call_whose_sdp_cannot_be_made_gets_a_final_response(world, command):
+    call = world.invite()
+    world.take()
+    world.do(command(call.leg.name, ("2001:db8::1", 20000)))
+    assert call.done == [("hang_up", 488, ())]
+    (ended,) = world.take()
+    assert (ended.status, ended.by) == (488, "us")
+    assert not world.trunk.unacknowledged
+
+
+def test_an_offer_of_a_family_that_is_not_bound(world):
+    call = world.invite(SDP.replace("IP4 192.0.2.9", "IP6 2001:db8::9"))
+    world.trunk.turn(0.0)
+    assert call.done == [("hang_up", 488, ())]
+    (refused,) = world.take()
+    assert isinstance(refused, Refused) and refused.status == 488
