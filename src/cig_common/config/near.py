@@ -80,13 +80,13 @@ def elsewhere(
 ) -> Iterator[NearMiss]:
     """Yield, for each map that has one, the first entry that matches in it.
 
-    `maps` are those that the URI was not looked up in. Compares with at most `most` entries.
+    `maps` are those that the URI was not looked up in, short ones first: all together at most
+    `most` entries are compared.
     """
     kind = _kind(side)
     ready = [subject(text, kind) for text in texts]
     wanted = int(side is Interface.TEL)
-    # The short ones first, so that one long map does not use up all that may be compared.
-    for uri_map in sorted(maps, key=lambda uri_map: len(uri_map.entries)):
+    for uri_map in maps:
         for index, written in enumerate(islice(uri_map.entries.texts(), max(0, most))):
             most -= 1
             if not any(_may_match(written[wanted], text.text) for text in ready):
@@ -184,8 +184,9 @@ def _by_case(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
     ready = _caseless(subject(text, _kind(chain.side)))
     for number in islice(chain.candidates(text), _MAX_CANDIDATES):
         use, index = chain.locate(number)
-        if use.map.entries.pattern(index, chain.side).match(ready) is not None:
-            yield use.map.name, use.map.entries[index]
+        entry = use.map.entries[index]
+        if entry.side(chain.side).match(ready) is not None:
+            yield use.map.name, entry
 
 
 def _by_change(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:

@@ -8,13 +8,14 @@ lack. `trace_text` prints it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from cig_common.config.chains import Chain
 from cig_common.config.errors import Diagnostic
 from cig_common.config.model import Configuration, Entry, Interface, MapUse
-from cig_common.config.near import MAX_NEAR, NearMiss, elsewhere, nearest
+from cig_common.config.near import NearMiss, elsewhere, nearest
 from cig_common.config.render import render
 from cig_common.config.routing import (
     Cause,
@@ -30,6 +31,7 @@ MOST_COMPARED = 20_000
 """So many entries are compared with a URI that no entry matched, unless told otherwise."""
 
 MOST_WARNINGS = 5
+MOST_OUTSIDE = 3
 
 _INTERFACES = {"sip": Interface.SIP, "sips": Interface.SIP, "tel": Interface.TEL}
 
@@ -196,14 +198,34 @@ def _half(
         half = replace(half, matched=matched, warnings=_warnings(config, use, entry))
         return half if half.uri is not None else replace(half, why=_fault(entry, matched, chain))
     search = nearest(chain, texts, most)
+    near = (*search.found, *_outside(config, interface, texts, looked_in, most))
+    named = {item.line for item in looked_in}
+    warnings = tuple(warning for warning in config.warnings if warning.line in named)
+    return replace(
+        half,
+        near=near,
+        compared=search.compared,
+        total=search.total,
+        warnings=warnings[:MOST_WARNINGS],
+    )
+
+
+def _outside(
+    config: Configuration,
+    interface: Interface,
+    texts: list[str],
+    looked_in: tuple[LookedIn, ...],
+    most: int,
+) -> Iterator[NearMiss]:
+    """Yield entries that would match, of maps that were not looked in; unused maps first."""
     used = {item.map_name for item in looked_in}
-    others = (uri_map for uri_map in config.maps if uri_map.name not in used)
-    outside = [
-        replace(miss, lacks=f"would match, but {_use_of(config, miss.map_name)}")
-        for miss in islice(elsewhere(others, interface, texts, most), MAX_NEAR)
-    ]
-    near = (*search.found, *outside)
-    return replace(half, near=near, compared=search.compared, total=search.total)
+    words = _uses_in_words(config)
+    others = [uri_map for uri_map in config.maps if uri_map.name not in used]
+    others.sort(key=lambda uri_map: (uri_map.name in words, len(uri_map.entries)))
+    for miss in islice(elsewhere(others, interface, texts, most), MOST_OUTSIDE):
+        use = words.get(miss.map_name)
+        but = f"is {use} only" if use else "is not in use"
+        yield replace(miss, lacks=f"would match, but map `{miss.map_name}` {but}")
 
 
 def _fault(entry: Entry, matched: Matched, chain: Chain) -> str:
@@ -215,15 +237,15 @@ def _fault(entry: Entry, matched: Matched, chain: Chain) -> str:
     return ""
 
 
-def _use_of(config: Configuration, map_name: str) -> str:
-    """Say in words which statements name a map."""
-    uses = []
+def _uses_in_words(config: Configuration) -> dict[str, str]:
+    """Say for each map that an interface names which statements do."""
+    uses: dict[str, dict[str, None]] = {}
     for interface in Interface:
         block = config.interface(interface)
         for what, named in (("extension", block.extension_maps), ("source", block.source_maps)):
-            if any(use.map.name == map_name for use in named):
-                uses.append(f"{what} map of {interface}")
-    return f"`{map_name}` is {' and '.join(uses)} only" if uses else f"`{map_name}` is not in use"
+            for use in named:
+                uses.setdefault(use.map.name, {})[f"{what} map of {interface}"] = None
+    return {name: " and ".join(words) for name, words in uses.items()}
 
 
 def _matched(chain: Chain, texts: list[str]) -> tuple[Matched, MapUse, Entry] | None:

@@ -43,7 +43,8 @@ def facts(trace: Trace) -> dict[str, Any]:
     """Return the trace as what JSON can hold."""
     rejected = trace.rejected
     return {
-        "routed": rejected is None and trace.caller is not None,
+        # Without a caller it is only known that the call is not rejected for its to-URI.
+        "routed": None if rejected is None and trace.caller is None else rejected is None,
         "rejected": None if rejected is None else rejected.value,
         "file": trace.filename,
         "comes_in_on": trace.came_in_on.value,
