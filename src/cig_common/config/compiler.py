@@ -10,9 +10,10 @@ from typing import TypedDict, TypeVar
 from cig_common.config.braces import rejoin
 from cig_common.config.chains import build_chains
 from cig_common.config.entries import Entries, EntryRun
-from cig_common.config.errors import ConfigError
+from cig_common.config.hints import address, calls, port
 from cig_common.config.host import Host
 from cig_common.config.lint import lint
+from cig_common.config.lookup import undefined
 from cig_common.config.model import (
     DEFAULT_MAX_CALLS,
     DEFAULT_PORT_RANGE,
@@ -30,8 +31,9 @@ from cig_common.config.model import (
     TranslateMap,
     UriMap,
 )
+from cig_common.config.notes import Notes
 from cig_common.config.patterns import Kind, Pattern, PatternError, compile_pattern
-from cig_common.config.reader import Notes, Reader, Reading, address, calls, port, slip
+from cig_common.config.reader import Reader, Reading
 from cig_common.config.statements import Context
 from cig_common.config.syntax import Word, parse
 
@@ -53,11 +55,7 @@ def compile_text(text: str, filename: str, host: Host | None = None) -> Configur
 
     `host` answers what only the machine knows; None: warnings that need it are not looked for.
     """
-    notes = Notes(filename, text)
-    config = _Compiler(notes).file(text, host)
-    if notes.problems:
-        raise ConfigError(notes.problems, notes.warnings)
-    return config
+    return _Compiler(Notes(filename, text)).file(text, host)
 
 
 class _Compiler:
@@ -96,6 +94,9 @@ class _Compiler:
                     else:
                         max_calls = calls(block.arguments[0]) or DEFAULT_MAX_CALLS
                         max_calls_position = block.position
+        if self._notes.mistakes:
+            # No warnings: what is left of the file would give many that are none.
+            raise self._notes.refusal()
         config = Configuration(
             self._notes.filename,
             build_chains(tel, sip),
@@ -110,7 +111,9 @@ class _Compiler:
         opens = {reading.spec.opens: reading.position for reading in readings}
         lint(config, self._notes, interfaces=opens.get(Context.INTERFACES), host=host)
         warnings = sorted(self._notes.warnings, key=lambda warning: (warning.line, warning.column))
-        return replace(config, warnings=tuple(warnings))
+        return replace(
+            config, warnings=tuple(warnings), untold_warnings=self._notes.untold_warnings
+        )
 
     def _keep(self, maps: dict[str, _Named], made: _Named, reading: Reading) -> None:
         first = maps.setdefault(made.name, made)
@@ -210,8 +213,9 @@ class _Compiler:
     def _named(self, maps: dict[str, _Named], word: Word, what: str) -> _Named | None:
         found = maps.get(word.text)
         if found is None:
-            hint = slip(word.text, list(maps))
-            self._notes.error(word, f"{what} `{word.text}` is not defined", hint)
+            others = self._translate_maps if maps is self._maps else self._maps
+            if word.text not in self._notes.doubtful:
+                self._notes.error(word, *undefined(word.text, what, maps, others))
         return found
 
     def _mailboxes(self, reading: Reading) -> list[Mailbox]:
@@ -224,7 +228,7 @@ class _Compiler:
 
     def _mailbox(self, block: Reading) -> Mailbox | None:
         context = block.spec.opens or Context.READ
-        before = len(self._notes.problems)
+        before = self._notes.mistakes
         given = {
             reading.spec.keywords[0]: reading.arguments[0]
             for reading in self._reader.read(block.items, context)
@@ -237,7 +241,7 @@ class _Compiler:
         missing = [key for key in ("path", "map_from", "map_to") if key not in given]
         if missing:
             # Not where a statement of the block was wrong: that was probably the missing one.
-            if len(self._notes.problems) == before:
+            if self._notes.mistakes == before:
                 hint = "a mailbox needs `path`, `map_from` and `map_to`"
                 message = f"`{missing[0]}` is missing in this `{context.value}` block"
                 self._notes.error(block.position, message, hint)

@@ -13,7 +13,7 @@ from cig_common.config.lint_mailboxes import lint_mailboxes
 from cig_common.config.lint_maps import lint_maps
 from cig_common.config.lint_reach import lint_reach
 from cig_common.config.model import Configuration, Position
-from cig_common.config.reader import Notes
+from cig_common.config.notes import Notes
 
 _TOP = Position(1, 1)
 

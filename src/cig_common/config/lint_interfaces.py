@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cig_common.config.host import Host
 from cig_common.config.model import Configuration, Interface, PortRange, Position
-from cig_common.config.reader import Notes
+from cig_common.config.notes import Notes
 
 PORTS_OF_A_CALL = {Interface.TEL: 1, Interface.SIP: 2}
 """The tel side has RTP and RTCP on one port, the SIP side on an even one and the next."""

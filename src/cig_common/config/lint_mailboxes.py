@@ -18,8 +18,8 @@ from cig_common.config.model import (
     MailboxKind,
     Rule,
 )
+from cig_common.config.notes import Notes
 from cig_common.config.patterns import Pattern
-from cig_common.config.reader import Notes
 
 GROUP = "cigmail"
 """The group of those who read and write messages."""

@@ -173,7 +173,8 @@ class Configuration:
     """One whole cig.conf. `warnings` are what `cig-cli read` and start-up tell about it.
 
     `max_calls` is how many calls there may be at once; `max_calls_position` is None where the
-    file does not say. `chains` are built of the two interfaces' maps and add nothing to them.
+    file does not say. Of very many warnings only the first are kept; `untold_warnings` more were
+    found. `chains` are built of the two interfaces' maps and add nothing to them.
     """
 
     filename: str
@@ -186,6 +187,7 @@ class Configuration:
     max_calls: int = DEFAULT_MAX_CALLS
     max_calls_position: Position | None = None
     warnings: tuple[Diagnostic, ...] = ()
+    untold_warnings: int = 0
 
     def interface(self, interface: Interface) -> TelInterface:
         """Return the block of one interface."""

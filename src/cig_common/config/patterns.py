@@ -128,9 +128,17 @@ def compile_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pa
     if not text.isprintable() or (" " in text and kind is not Kind.TEXT):
         for offset, char in enumerate(text):
             if not char.isprintable() or (char == " " and kind is not Kind.TEXT):
-                raise PatternError("a space or control character in a pattern", offset)
+                raise PatternError(*_unfit(char, offset))
     _check_parameters(text)
     return split_pattern(text, kind, line, column)
+
+
+def _unfit(char: str, offset: int) -> tuple[str, int, str]:
+    """Return what PatternError says of a character that no pattern may have."""
+    if char == " ":
+        return "a space in a URI", offset, "remove it, also between `{` and `}`"
+    hint = "remove it; it does not show, and no address has it"
+    return f"the character U+{ord(char):04X} in a pattern", offset, hint
 
 
 def split_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pattern:

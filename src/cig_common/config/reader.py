@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads parsed items against the table of statements; notes what does not fit and goes on."""
+"""Reads parsed items against the table of statements; notes what does not fit and goes on.
+
+One mistake is told once. So a word that is one slip away from a keyword is told and then read as
+that keyword, without a word about the rest of its statement, and of several statements in a row
+that all belong elsewhere only the first is told.
+"""
 
 from __future__ import annotations
 
-import re
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from ipaddress import ip_address
 
 from cig_common.config.entries import EntryRun
-from cig_common.config.errors import Diagnostic
-from cig_common.config.model import MAX_CALLS, IpAddress, Position
-from cig_common.config.patterns import NAME
+from cig_common.config.hints import FOREIGN_SIGNS, broken, misfit, odd, port
+from cig_common.config.lookup import accepts, choice, find, homes
+from cig_common.config.model import Position
+from cig_common.config.notes import Notes
 from cig_common.config.statements import STATEMENTS, Arg, Context, Spec
 from cig_common.config.syntax import Block, Item, Statement, Stray, Word, statements
 
-_WRONG_QUOTES = "'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+_DOUBTED = 8
+_MERGE_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +38,30 @@ class Reading:
     items: tuple[Item, ...] = ()
 
 
-class Notes:
-    """Collects mistakes and warnings while a file is read."""
-
-    def __init__(self, filename: str, text: str) -> None:
-        self.filename = filename
-        self._text = text
-        self._line_starts: array[int] | None = None
-        self.problems: list[Diagnostic] = []
-        self.warnings: list[Diagnostic] = []
-
-    def error(self, place: Word | Position, message: str, hint: str | None = None) -> None:
-        """Note a mistake at `place`."""
-        self.problems.append(self._diagnostic(place, message, hint, None))
-
-    def warn(
-        self, code: str, place: Word | Position, message: str, hint: str | None = None
-    ) -> None:
-        """Note a warning at `place`."""
-        self.warnings.append(self._diagnostic(place, message, hint, code))
-
-    def _diagnostic(
-        self, place: Word | Position, message: str, hint: str | None, code: str | None
-    ) -> Diagnostic:
-        source = self._source(place.line)
-        return Diagnostic(self.filename, place.line, place.column, message, hint, source, code)
-
-    def _source(self, line: int) -> str:
-        """Return a line of the file."""
-        if self._line_starts is None:
-            ends = (found.end() for found in re.finditer("\n", self._text))
-            self._line_starts = array("Q", (0, *ends))
-        if line > len(self._line_starts):
-            return ""
-        start = self._line_starts[line - 1]
-        end = self._text.find("\n", start)
-        return self._text[start : None if end < 0 else end].rstrip("\r")
-
-
 class Reader:
     """Turns the items of one place into readings."""
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
+        self._muted = False
 
-    def read(self, items: tuple[Item, ...], context: Context) -> Iterator[Reading]:
+    def read(self, items: Sequence[Item], context: Context) -> Iterator[Reading]:
         """Yield what fits in `context`; note what does not, and what stands twice."""
         seen: dict[str, Position] = {}
-        for item in items:
+        elsewhere: tuple[Context, ...] = ()
+        half: Spec | None = None
+        refused: Word | None = None
+        for item, after in zip(items, (*items[1:], None), strict=False):
+            if half is not None:
+                half = None
+                continue
+            half = self._half(item, after, context)
+            before, elsewhere = elsewhere, _homes(item, context)
+            if half is not None or (elsewhere and elsewhere == before):
+                continue
+            if refused is not None and _is_glued(refused, item, context):
+                continue
+            mistakes = self._notes.mistakes
             for reading in self._item(item, context):
                 first = seen.setdefault(reading.spec.keyword, reading.position)
                 if reading.spec.once and first is not reading.position:
@@ -91,26 +70,38 @@ class Reader:
                     self._notes.error(reading.position, message, hint)
                     continue
                 yield reading
+            new = isinstance(item, Statement) and self._notes.mistakes > mistakes
+            refused = item.end if new and isinstance(item, Statement) else None
+
+    def _half(self, item: Item, after: Item | None, context: Context) -> Spec | None:
+        """Note a `;` between the two sides of an entry or rule; return what it cuts in half."""
+        if not (isinstance(item, Statement) and isinstance(after, Statement)):
+            return None
+        if not (item.closed and item.words and after.words):
+            return None
+        spec, exact = find(item.words[0], context)
+        if spec is None or not exact or after.words[0].text not in spec.sides:
+            return None
+        if len(item.words) != len(spec.keywords) + len(spec.arguments) + 2:
+            return None
+        hint = f"remove it: the `{after.words[0].text}` side of the `{spec.keyword}` follows"
+        self._notes.error(item.end, "this `;` is too early", hint)
+        return spec
 
     def _item(self, item: Item, context: Context) -> Iterator[Reading]:
-        if isinstance(item, EntryRun):
-            for statement in statements(item):
-                yield from self._item(statement, context)
-            return
-        if (broken := _broken(item.words)) is not None:
-            self._notes.error(*broken)
-            return
         match item:
+            case EntryRun():
+                # All of them have no place here, and the first one tells it.
+                yield from self._item(next(statements(item)), context)
             case Statement(words=()):
                 hint = "remove it; a block ends with `}` alone"
                 self._notes.error(item.end, "`;` without a statement before it", hint)
-            case Statement():
-                yield from self._statement(item.words, context, item.closed)
-            case Stray():
-                if item.words:
-                    yield from self._statement(item.words, context, False)
-                hint = "remove it, or look for a `{` that is missing above"
-                self._notes.error(item.brace, "this `}` closes no block", hint)
+            case Statement() | Stray():
+                if (told := broken(item.words)) is not None:
+                    self._refuse(item.words, *told)
+                else:
+                    closed = isinstance(item, Statement) and item.closed
+                    yield from self._statement(item.words, context, closed)
             case Block():
                 yield from self._block(item, context)
 
@@ -119,22 +110,26 @@ class Reader:
     ) -> Iterator[Reading]:
         """Read one statement, or several where a `;` is missing between them."""
         while words:
-            spec = self._spec(words[0], context)
-            if spec is None:
-                return
-            taken = self._take(spec, words)
+            taken = self._take(words, context)
             if taken is None:
                 return
-            reading, rest = taken
+            reading, rest, exact = taken
+            spec = reading.spec
             if spec.opens is not None:
-                where = rest[0] if rest else words[-1]
-                self._notes.error(where, f"`{spec.keyword}` opens a block", f"write {spec.usage}")
+                if exact:
+                    self._refuse(words, rest[0] if rest else words[-1], *_no_block(spec))
                 return
-            if rest and not self._follows(spec, rest[0], context):
-                message = f"`{rest[0].text}` is too much here"
-                self._notes.error(rest[0], message, f"write {spec.usage}")
+            if rest and rest[0].text in (",", "\N{FULLWIDTH SEMICOLON}"):
+                self._notes.error(rest[0], f"`{rest[0].text}` ends no statement", "write `;`")
+                rest = rest[1:]
+                closed = closed or not rest
+                if rest and not accepts(context, rest[0]):
+                    return
+            elif rest and not accepts(context, rest[0]):
+                if exact:
+                    self._refuse(rest, rest[0], *_surplus(spec, rest[0]))
                 return
-            if rest or not closed:
+            elif rest or not closed:
                 self._missing_end(spec, words[len(words) - len(rest) - 1])
             yield reading
             words = rest
@@ -146,61 +141,56 @@ class Reader:
             self._notes.error(block.start, "a block without a name before its `{`", hint)
             return
         while words:
-            spec = self._spec(words[0], context)
-            taken = None if spec is None else self._take(spec, words)
-            if spec is None or taken is None:
+            taken = self._take(words, context)
+            if taken is None:
                 return
-            reading, rest = taken
+            reading, rest, exact = taken
+            spec = reading.spec
             if spec.opens is None:
-                if not rest or not self._follows(spec, rest[0], context):
-                    self._notes.error(
-                        rest[0] if rest else block.start,
-                        f"`{spec.keyword}` is a statement and opens no block",
-                        f"write {spec.usage}",
-                    )
-                    return
                 self._missing_end(spec, words[len(words) - len(rest) - 1])
                 yield reading
             elif rest:
-                message = f"`{rest[0].text}` is too much before the `{{`"
-                self._notes.error(rest[0], message, f"write {spec.usage}")
+                if exact:
+                    message = f"`{rest[0].text}` is too much before the `{{`"
+                    self._refuse(words, rest[0], message, f"write {spec.usage}")
                 return
             else:
                 items = block.items
                 yield Reading(spec, reading.position, reading.arguments, reading.sides, items)
             words = rest
 
-    def _spec(self, word: Word, context: Context) -> Spec | None:
-        """Find the statement that `word` begins, or note that there is none."""
-        specs = STATEMENTS[context]
-        if not word.quoted:
-            for spec in specs:
-                if spec.keywords[0] == word.text:
-                    return spec
-        place = "here" if context is Context.FILE else f"in `{context.value}`"
-        known = [spec.keywords[0] for spec in specs]
-        homes = [
-            home
-            for home, others in STATEMENTS.items()
-            if any(spec.keywords[0] == word.text for spec in others)
-        ]
-        if homes and not word.quoted:
-            names = "the file, outside all blocks" if Context.FILE in homes else None
-            hint = f"it belongs in {names or ' or '.join(f'`{home.value}`' for home in homes)}"
-        else:
-            hint = slip(word.text, known) or f"expected {_choice(known)}"
-        self._notes.error(word, f"`{word.text}` is no statement {place}", hint)
-        return None
+    def _take(
+        self, words: tuple[Word, ...], context: Context
+    ) -> tuple[Reading, tuple[Word, ...], bool] | None:
+        """Take a statement's words off the front; None when one is wrong, which is noted.
 
-    def _take(self, spec: Spec, words: tuple[Word, ...]) -> tuple[Reading, tuple[Word, ...]] | None:
-        """Take a statement's words off the front; None when one is wrong, which is noted."""
+        Returns its reading, the words left over, and whether its keyword stood there exactly.
+        """
+        spec, exact = find(words[0], context)
+        if not exact:
+            self._refuse(words, *_unknown(words[0], context, spec))
+        if spec is None:
+            return None
+        self._muted = not exact
+        taken = self._fit(spec, words)
+        self._muted = False
+        if taken is None:
+            self._doubt(words)
+            return None
+        return *taken, exact
+
+    def _fit(self, spec: Spec, words: tuple[Word, ...]) -> tuple[Reading, tuple[Word, ...]] | None:
+        """Fit words to the statement that they begin; None when one is wrong, which is noted."""
         position = Position(words[0].line, words[0].column)
         count = len(spec.keywords)
         for expected, word in zip(spec.keywords[1:], words[1:count], strict=False):
             if word.text != expected or word.quoted:
                 message = f"expected `{expected}` after `{spec.keywords[0]}`"
-                self._notes.error(word, message, f"write {spec.usage}")
+                self._error(word, message, f"write {spec.usage}")
                 return None
+        if spec.arguments and spec.sides and _is_side(words[count : count + 2], spec):
+            self._error(words[count], f"this `{spec.keyword}` has no name", f"write {spec.usage}")
+            return None
         needed = count + len(spec.arguments) + 2 * len(spec.sides)
         arguments = words[count : count + len(spec.arguments)]
         good = [
@@ -211,8 +201,11 @@ class Reader:
         if sides is None or not all(good):
             return None
         if len(words) < needed:
-            message = f"`{spec.keyword}` is not complete"
-            self._notes.error(words[-1], message, f"write {spec.usage}")
+            missing = [side for side in spec.sides if side not in sides]
+            what = f"has no `{missing[0]}` side" if len(missing) == 1 else "is not complete"
+            if spec.arguments[:1] == (Arg.NAME,) and not arguments:
+                what = "has no name"
+            self._error(words[-1], f"this `{spec.keyword}` {what}", f"write {spec.usage}")
             return None
         return Reading(spec, position, arguments, sides), words[needed:]
 
@@ -223,9 +216,7 @@ class Reader:
             name = words[index]
             left = [side for side in spec.sides if side not in sides]
             if name.quoted or name.text not in left:
-                given = name.text in sides and not name.quoted
-                message = f"`{name.text}` stands twice" if given else f"expected {_choice(left)}"
-                self._notes.error(name, message, f"write {spec.usage}")
+                self._error(name, *_wrong_side(name, left, spec))
                 return None
             if index + 1 < len(words):
                 if not self._fits(Arg.STRING, words[index + 1], spec):
@@ -238,15 +229,11 @@ class Reader:
         hint = misfit(kind, word)
         if hint is None:
             return True
-        message = f"`{word.text}` is not {kind.value}"
-        self._notes.error(word, message, hint or f"write {spec.usage}")
+        if word.text in FOREIGN_SIGNS and not word.quoted:
+            self._error(word, f"`{word.text}` is too much here", f"write {spec.usage}")
+        else:
+            self._error(word, f"`{word.text}` is not {kind.value}", hint or f"write {spec.usage}")
         return False
-
-    def _follows(self, spec: Spec, word: Word, context: Context) -> bool:
-        """Tell whether `word` begins a next statement, so that only a `;` is missing."""
-        return not word.quoted and any(
-            word.text == other.keywords[0] for other in STATEMENTS[context]
-        )
 
     def _missing_end(self, spec: Spec, last: Word) -> None:
         after = Position(last.line, last.column + len(last.text) + last.quoted)
@@ -255,83 +242,96 @@ class Reader:
         else:
             self._notes.error(after, f"`;` is missing after `{spec.keyword}`", "add it here")
 
+    def _error(self, place: Word, message: str, hint: str) -> None:
+        if not self._muted:
+            self._notes.error(place, message, hint)
 
-def misfit(kind: Arg, word: Word) -> str | None:
-    """Return None where `word` is of the kind; otherwise a hint, which may be empty."""
-    if word.quoted != (kind is Arg.STRING):
-        if word.quoted:
-            return "write it without quotes"
-        wrong = word.text[:1] in _WRONG_QUOTES
-        return 'use straight double quotes: "' if wrong else "put it in double quotes"
-    match kind:
-        case Arg.NAME | Arg.MAP | Arg.TRANSLATE_MAP:
-            rule = "a name is a letter, then letters, digits, `_`, `-` or `.`"
-            return None if NAME.fullmatch(word.text) else rule
-        case Arg.ADDRESS:
-            return None if address(word) is not None else "such as 192.168.1.1 or 2001:db8::1"
-        case Arg.PORT:
-            return None if port(word) is not None else ""
-        case Arg.CALLS:
-            return None if calls(word) is not None else ""
-        case Arg.BOOL:
-            return None if word.text in ("true", "false") else ""
-        case Arg.STRING:
-            return None
+    def _refuse(self, words: Sequence[Word], place: Word, message: str, hint: str) -> None:
+        """Note a mistake for which a whole statement is left out."""
+        self._notes.error(place, message, hint)
+        self._doubt(words)
+
+    def _doubt(self, words: Sequence[Word]) -> None:
+        """Remember what a statement that is left out might have defined."""
+        self._notes.doubtful.update(word.text for word in words[:_DOUBTED])
 
 
-def address(word: Word) -> IpAddress | None:
-    """Return the IP address that a word is, or None."""
-    try:
-        return ip_address(word.text)
-    except ValueError:
-        return None
+def _unknown(word: Word, context: Context, near: Spec | None) -> tuple[Word, str, str]:
+    """Return what to say of a word that begins no statement in `context`."""
+    place = "here" if context is Context.FILE else f"in `{context.value}`"
+    message = f"`{word.text}` is no statement {place}"
+    elsewhere = homes(word, context)
+    if near is not None and (hint := odd(word)) is not None:
+        return word, message, hint
+    if near is not None:
+        usage = word.text.rstrip(":=") in near.keywords
+        return word, message, f"write {near.usage}" if usage else f"did you mean `{near.keyword}`?"
+    if Context.FILE in elsewhere:
+        return word, message, "it belongs in the file, outside all blocks"
+    if elsewhere:
+        return word, message, f"it belongs in {choice(home.value for home in elsewhere)}"
+    if word.text.startswith(_MERGE_MARKS):
+        return word, message, "left over from a merge: keep one side, remove the three marks"
+    for sign in "=:":
+        if sign in word.text and not word.quoted:
+            given = Word(word.text.partition(sign)[0], word.line, word.column)
+            spec, _ = find(given, context) if given.text else (None, False)
+            if spec is not None:
+                return word, message, f"write {spec.usage}"
+    specs = STATEMENTS[context]
+    if len(specs) == 1:
+        return word, message, f"write {specs[0].usage}"
+    return word, message, f"expected {choice(spec.keywords[0] for spec in specs)}"
 
 
-def port(word: Word) -> int | None:
-    """Return the port number that a word is, or None."""
-    return _number(word, 65535)
+def _no_block(spec: Spec) -> tuple[str, str]:
+    return f"`{spec.keyword}` opens a block", f"write {spec.usage}"
 
 
-def calls(word: Word) -> int | None:
-    """Return the number of calls that a word is, or None."""
-    return _number(word, MAX_CALLS)
+def _surplus(spec: Spec, word: Word) -> tuple[str, str]:
+    """Return what to say of a word behind all that its statement takes."""
+    if word.text in spec.sides and not word.quoted:
+        return f"`{word.text}` stands twice", f"write {spec.usage}"
+    message = f"`{word.text}` is too much here"
+    if spec.keyword == "bind" and port(word) is not None:
+        return message, f"the port is a statement of its own: port {word.text};"
+    return message, f"write {spec.usage}"
 
 
-def _number(word: Word, most: int) -> int | None:
-    """Return the number from 1 to `most` that a word is, or None."""
-    if not (word.text.isascii() and word.text.isdigit() and len(word.text) <= 5):
-        return None
-    number = int(word.text)
-    return number if 0 < number <= most else None
+def _wrong_side(word: Word, left: list[str], spec: Spec) -> tuple[str, str]:
+    """Return what to say of a word where the word before a text of an entry or rule ought to be."""
+    if word.quoted:
+        return f"expected {choice(left)} before this text", f"write {spec.usage}"
+    if word.text in FOREIGN_SIGNS:
+        return f"`{word.text}` is too much here", f"write {spec.usage}"
+    if word.text in spec.sides:
+        return f"`{word.text}` stands twice", f"write {spec.usage}"
+    if word.text.lower() in left:
+        return f"expected {choice(left)}", f"write `{word.text.lower()}`"
+    return f"expected {choice(left)}", f"write {spec.usage}"
 
 
-def slip(name: str, known: list[str]) -> str | None:
-    """Return "did you mean …?" where a known name is one slip away."""
-    near = get_close_matches(name[:64], known, n=1, cutoff=0.75)
-    return f"did you mean `{near[0]}`?" if near else None
+def _is_side(words: tuple[Word, ...], spec: Spec) -> bool:
+    """Tell whether a side of an entry stands where its name ought to."""
+    return len(words) == 2 and words[0].text in spec.sides and words[1].quoted
 
 
-def _broken(words: tuple[Word, ...]) -> tuple[Word, str, str] | None:
-    """Return the word of a statement that makes all its others meaningless, and why."""
-    for word in words:
-        if word.open_string:
-            return word, "this text has no closing quote", "a text ends on the line it begins on"
-        if word.open_comment:
-            return word, "this comment is never closed", "add `*/` where it ends"
-        if not word.quoted and word.text.startswith("*/"):
-            return word, "`*/` closes no comment", "remove it, or open the comment with `/*`"
-        if not word.quoted and word.text[0] in _WRONG_QUOTES:
-            return word, "a text in the wrong quotes", 'use straight double quotes: "'
-    return None
+def _homes(item: Item, context: Context) -> tuple[Context, ...]:
+    """Return where an item belongs that has no place in `context`."""
+    if isinstance(item, EntryRun):
+        return homes(Word("entry", item.line, item.column), context)
+    return homes(item.words[0], context) if item.words else ()
+
+
+def _is_glued(end: Word, item: Item, context: Context) -> bool:
+    """Tell whether an item is the rest of a refused statement with a `;` in one of its words."""
+    if isinstance(item, EntryRun) or not item.words or accepts(context, item.words[0]):
+        return False
+    first = item.words[0]
+    return (first.line, first.column - first.quoted) == (end.line, end.column + 1)
 
 
 def _blocks(context: Context) -> list[Spec]:
     return [spec for spec in STATEMENTS[context] if spec.opens is not None] or list(
         STATEMENTS[context]
     )
-
-
-def _choice(names: list[str]) -> str:
-    """Return `a`, `b` or `c`."""
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"

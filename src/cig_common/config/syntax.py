@@ -27,6 +27,7 @@ class Word:
     quoted: bool = False
     open_string: bool = False
     open_comment: bool = False
+    hash_comment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Words and a body in braces. `closed` is False where the file ended before the `}`."""
+    """Words and a body in braces. `end` is the `}`, None where the file ended before it."""
 
     words: tuple[Word, ...]
     start: Word
     items: tuple[Item, ...]
-    closed: bool
+    end: Word | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def _word(token: Token) -> Word:
             return Word(token[1:].rstrip(), line, column + 1, quoted=True, open_string=True)
         case "OPEN_COMMENT":
             return Word("/*", line, column, open_comment=True)
+        case "HASH_COMMENT":
+            return Word("#", line, column, hash_comment=True)
         case _:
             return Word(str(token), line, column)
 
@@ -135,7 +138,7 @@ class _Builder(Transformer[Token, object]):
         words: list[Word] = []
         items: list[Item] = []
         start = Word("{", 1, 1)
-        closed = True
+        end: Word | None = None
         for child in children:
             if not isinstance(child, Token):
                 items.append(child)
@@ -144,7 +147,7 @@ class _Builder(Transformer[Token, object]):
             elif child.type == "LBRACE":
                 start = _word(child)
             elif child.type == "RBRACE":
-                closed = child != ""
+                end = _word(child) if child else None
             else:
                 words.append(_word(child))
-        return Block(tuple(words), start, tuple(items), closed)
+        return Block(tuple(words), start, tuple(items), end)
