@@ -20,6 +20,7 @@ from cig_lab.crs import CrsServer
 from cig_lab.kms import LabKms, months_for
 from cig_lab.phone.phone import SecurePhone
 from cig_lab.process import Child, LabError, run
+from cig_lab.sip_phone.address import host_port
 from cig_lab.sip_phone.phone import SipPhone
 from cig_relay.keys import keystore
 
@@ -45,14 +46,14 @@ map maptel2sip {{
 
 map mapsip2tel {{
   entry sipext2tel
-    sip "sip:9{{SIPEXT}}@{host}"
+    sip "sip:9{{SIPEXT}}@{domain}"
     tel "tel:+{{SIPEXT}}";
 }}
 
 map srctel2sip {{
   entry tel2sipsrc
     tel "tel:+{{TELEXT}}"
-    sip "sip:{{TELEXT}}@{host}";
+    sip "sip:{{TELEXT}}@{domain}";
 }}
 {any_source_map}
 interfaces {{
@@ -62,8 +63,7 @@ interfaces {{
   }}
   sip {{
     extension map mapsip2tel;
-    source map srctel2sip;
-    bind {host};
+    source map srctel2sip;{bind}
     port {sip_port};
     rtp_port_range {sip_low} {sip_high};
     messaging true;
@@ -87,6 +87,8 @@ class Plan:
 
     ``any_caller`` lets every SIP caller in, not only the PBX (the demo's ``up``). ``pbx`` is
     where calls to SIP go instead of the SIP phone: ``host:port``, or ``host:port;transport=tcp``.
+    ``sip_host`` is the loopback address of the SIP phone and, unless ``sip_everywhere`` leaves
+    out the statement ``bind``, the only one on which the gateway takes SIP.
     """
 
     sip_port: int = 0
@@ -94,6 +96,8 @@ class Plan:
     any_caller: bool = False
     keep: bool = False
     pbx: str = ""
+    sip_host: str = HOST
+    sip_everywhere: bool = False
 
 
 class Environment:
@@ -119,7 +123,7 @@ class Environment:
     @property
     def gateway(self) -> tuple[str, int]:
         """Where the gateway takes SIP."""
-        return HOST, self.sip_port
+        return self.plan.sip_host, self.sip_port
 
     async def __aenter__(self) -> Self:
         try:
@@ -154,7 +158,7 @@ class Environment:
             host=HOST,
         )
         self._stack.push_async_callback(self.phone.stop)
-        self.sip_phone = await SipPhone.start(user=PBX_USER, host=HOST)
+        self.sip_phone = await SipPhone.start(user=PBX_USER, host=self.plan.sip_host)
         self._stack.push_async_callback(self.sip_phone.stop)
         self._write_files(kms, months)
         await self.start_relay()
@@ -163,11 +167,12 @@ class Environment:
         await self._until("the gateway to be connected", self._connected)
 
     def _choose_ports(self) -> None:
+        host = "::" if self.plan.sip_everywhere else self.plan.sip_host
         if not self.sip_port:
-            self.sip_port = ports.free_port(HOST)
-        elif not ports.is_free(HOST, self.sip_port):
+            self.sip_port = ports.free_port(host)
+        elif not ports.is_free(host, self.sip_port):
             raise LabError(
-                f"SIP port {self.sip_port} on {HOST} is taken, perhaps by a softphone or PBX: "
+                f"SIP port {self.sip_port} on {host} is taken, perhaps by a softphone or PBX: "
                 "end that program, or choose another port with --sip-port"
             )
         if not ports.is_free(HOST, self.mgmt_port, ("tcp",)):
@@ -186,18 +191,20 @@ class Environment:
         keystore.save(userdata, material)
         low, high = ports.rtp_range(2 * _RTP_PORTS)
         self.rtp_ports = range(low, high + 1)
-        any_caller = self.plan.any_caller
+        plan = self.plan
+        domain = f"[{plan.sip_host}]" if ":" in plan.sip_host else plan.sip_host
         (self.folder / "cig.conf").write_text(
             _CONFIGURATION.format(
-                pbx=self.plan.pbx or f"{HOST}:{self.sip_phone.address[1]}",
-                host=HOST,
+                pbx=plan.pbx or host_port(self.sip_phone.address),
+                domain=domain,
+                bind="" if plan.sip_everywhere else f"\n    bind {plan.sip_host};",
                 sip_port=self.sip_port,
                 tel_low=low,
                 tel_high=low + _RTP_PORTS - 1,
                 sip_low=low + _RTP_PORTS,
                 sip_high=high,
-                any_source_map=_ANY_SOURCE_MAP if any_caller else "",
-                any_source="\n    source map srcsip2tel;" if any_caller else "",
+                any_source_map=_ANY_SOURCE_MAP if plan.any_caller else "",
+                any_source="\n    source map srcsip2tel;" if plan.any_caller else "",
             )
         )
 

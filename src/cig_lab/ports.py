@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Free ports on loopback."""
+"""Free ports on loopback, of IPv4 or IPv6."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _LOWEST, _HIGHEST = 10000, 32000
 
 def is_free(host: str, port: int, kinds: tuple[str, ...] = ("udp", "tcp")) -> bool:
     """Tell whether a port can be bound for each of ``udp`` and ``tcp`` that is asked for."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for kind in kinds:
-        with socket.socket(socket.AF_INET, _KINDS[kind]) as probe:
+        with socket.socket(family, _KINDS[kind]) as probe:
             if kind == "tcp":
                 # A connection of before that lingers in TIME_WAIT is no obstacle for a server.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

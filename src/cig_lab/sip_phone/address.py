@@ -23,6 +23,12 @@ Destination = tuple[str, int]
 """Host and port."""
 
 
+def host_port(address: Destination) -> str:
+    """Give ``host:port`` as URIs and Via have it: an IPv6 address stands in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def parse_parameters(text: str) -> dict[str, str]:
     """Read ``;name=value;flag`` into a map with lower-case names; a flag's value is empty."""
     pairs = (part.partition("=") for part in text.split(";") if part.strip())

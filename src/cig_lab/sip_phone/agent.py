@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cig_lab.sip_phone import events
-from cig_lab.sip_phone.address import Destination, NameAddr, destination
+from cig_lab.sip_phone.address import Destination, NameAddr, destination, host_port
 from cig_lab.sip_phone.dialog import Dialog
 from cig_lab.sip_phone.message import Headers, Request, Response, SipError
 from cig_lab.sip_phone.timers import TimerValues
@@ -74,10 +74,10 @@ class UserAgent:
             random_bytes=random_bytes,
             values=values or TimerValues(),
         )
-        self.identity = f"sip:{user}@{domain or f'{local[0]}:{local[1]}'}"
+        self.identity = f"sip:{user}@{domain or host_port(local)}"
         suffix = ";transport=tcp" if transport == "TCP" else ""
         self._contact: Headers = (
-            ("Contact", f"<sip:{user}@{local[0]}:{local[1]}{suffix}>"),
+            ("Contact", f"<sip:{user}@{host_port(local)}{suffix}>"),
             ("Allow", ALLOW),
         )
         self._calls: dict[str, _Call] = {}

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cig_lab.sip_phone.address import Destination, NameAddr, Via
+from cig_lab.sip_phone.address import Destination, NameAddr, Via, host_port
 from cig_lab.sip_phone.dialog import response_to
 from cig_lab.sip_phone.message import Headers, Request, Response, SipError, parse
 from cig_lab.sip_phone.timers import TimerValues
@@ -84,10 +84,8 @@ class Wire:
 
     def via(self, branch: str | None = None) -> str:
         """Give a Via value with a new branch, or with that of the request that is cancelled."""
-        host, port = self.local
-        return (
-            f"SIP/2.0/{self.transport} {host}:{port};branch={branch or COOKIE + self.token()};rport"
-        )
+        sent_by = f"SIP/2.0/{self.transport} {host_port(self.local)}"
+        return f"{sent_by};branch={branch or COOKIE + self.token()};rport"
 
     def push(self, data: bytes, peer: Destination) -> None:
         """Queue octets."""

@@ -8,23 +8,29 @@ from pathlib import Path
 import pytest
 
 from cig_lab import analysis, signals
+from cig_lab.sip_phone.address import host_port
 from cig_lab.sip_phone.call import CallEndedError, SipCall
 from cig_lab.sip_phone.phone import SipPhone
 
 Phones = tuple[SipPhone, SipPhone]
 
 
-@pytest.fixture(params=["UDP", "TCP"])
+@pytest.fixture(params=["UDP", "TCP", "UDP over IPv6", "TCP over IPv6"])
 async def phones(request: pytest.FixtureRequest) -> AsyncIterator[Phones]:
-    one = await SipPhone.start(user="101", transport=request.param)
-    two = await SipPhone.start(user="102", transport=request.param, codecs=("PCMU/8000",))
+    transport, _, ipv6 = request.param.partition(" over ")
+    host = "::1" if ipv6 else "127.0.0.1"
+    try:
+        one = await SipPhone.start(user="101", transport=transport, host=host)
+    except OSError:
+        pytest.skip(f"this host has no {host}")
+    two = await SipPhone.start(user="102", transport=transport, host=host, codecs=("PCMU/8000",))
     yield one, two
     await one.stop()
     await two.stop()
 
 
 async def connect(phones: Phones) -> tuple[SipCall, SipCall]:
-    calling = await phones[0].dial(f"sip:102@127.0.0.1:{phones[1].address[1]}")
+    calling = await phones[0].dial(f"sip:102@{host_port(phones[1].address)}")
     called = await phones[1].incoming()
     called.ring()
     assert await calling.ringing == 180
@@ -64,7 +70,7 @@ async def test_hold_silences_and_resume_restores(phones: Phones) -> None:
 
 
 async def test_busy_cancel_and_no_common_codec(phones: Phones) -> None:
-    uri = f"sip:102@127.0.0.1:{phones[1].address[1]}"
+    uri = f"sip:102@{host_port(phones[1].address)}"
     calling = await phones[0].dial(uri)
     (await phones[1].incoming()).reject(486)
     assert (await calling.ended).status == 486
