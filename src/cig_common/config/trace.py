@@ -225,7 +225,7 @@ def _outside(
     for miss in islice(elsewhere(others, interface, texts, most), MOST_OUTSIDE):
         use = words.get(miss.map_name)
         but = f"is {use} only" if use else "is not in use"
-        yield replace(miss, lacks=f"would match, but map `{miss.map_name}` {but}")
+        yield replace(miss, lacks=f"would match, but `{miss.map_name}` {but}")
 
 
 def _fault(entry: Entry, matched: Matched, chain: Chain) -> str:

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """cig-cli as an operator runs it, against a real management port."""
 
-import asyncio
 import io
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,25 +13,8 @@ from click.testing import CliRunner, Result
 from cig_cli.interactive import complete
 from cig_cli.main import main
 from cig_cli.readfile import note_when_slow
-from cig_server.mgmt.server import ManagementServer
-from unit.cig_server.mgmt.gateway_view import CALL, StillView
 
 GOOD = 'map m { entry e sip "sip:{x}@h" tel "tel:+{x}"; } interfaces { sip { bind ::1; } }\n'
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """The port of a management server that runs in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    server = ManagementServer(StillView(call_rows=[CALL]), port=0)
-    loop.run_until_complete(server.start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield server.port
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
 
 
 def run(port: int, *arguments: str, typed: str | None = None) -> Result:

@@ -146,10 +146,11 @@ def test_what_a_pattern_lacks(pattern: str, uri: str, words: str) -> None:
 
 
 def test_entries_of_maps_that_are_not_looked_in() -> None:
-    unused, other = (miss for miss in to("sip:spare@gw").near if not miss.in_use)
+    unused, who, outward = (miss for miss in to("sip:spare@gw").near if not miss.in_use)
     assert (unused.map_name, unused.entry_name, unused.line) == ("spare", "s", 12)
-    assert unused.lacks == "would match, but map `spare` is not in use"
-    assert other.lacks == "would match, but map `who` is source map of tel only"
+    assert unused.lacks == "would match, but `spare` is not in use"
+    assert who.lacks == "would match, but `who` is source map of tel only"
+    assert outward.lacks == "would match, but `outward` is extension map of tel only"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_warnings_on_the_way_are_shown() -> None:
     found = trace(elaborate, "sip:4670@secure.com", "sip:101@pbx.com")
     assert found.rejected is Missing.FROM
     assert found.caller is not None
-    unused = "would match, but map `srcsip2tel` is not in use"
+    unused = "would match, but `srcsip2tel` is not in use"
     assert unused in [miss.lacks for miss in found.caller.near]
     found = trace(elaborate, "tel:+8888;1", "tel:+46")
     assert found.caller is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cig_common.config import loads
 from cig_server.mgmt.server import MAX_CONNECTIONS, ManagementServer
 from cig_server.mgmt.token import create_token
 from unit.cig_server.mgmt.gateway_view import CALL, StillView
@@ -153,3 +154,33 @@ async def test_a_reset_connection_ends_nothing() -> None:
         writer.transport.abort()
         streams = await connect(server)
         assert await ask(streams, b"echo x") == ["x", "OK"]
+
+
+async def test_route() -> None:
+    config = loads(
+        'map m { entry e sip "sip:{x}@h" tel "tel:+{x}"; }'
+        "interfaces { tel { extension map m; } sip { extension map m; bind ::1; } }",
+        "cig.conf",
+    )
+    async with serving(ManagementServer(StillView(config=config), port=0)) as server:
+        streams = await connect(server)
+        lines = await ask(streams, b"route sip:46@h --from sip:47@h")
+        assert "Matched       entry e of map m, cig.conf:1" in lines
+        assert lines[-2:] == ["Goes out on   tel", "OK"]
+        assert await ask(streams, b"route --from sip:47@h sip:46@h") == lines
+        assert await ask(streams, rb'route "sip:46@\u0068" --from "sip:47@h"') == lines
+        line, end = await ask(streams, b"route --json sip:46@x")
+        assert json.loads(line)["to"]["near"][0]["lacks"] == "needs `@h` at the end"
+        assert end == "ERROR: rejected: no to-URI"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [b"", b"x", b"sip:1@h sip:2@h", b"sip:1@h --from", b"--from sip:1@h", b"a b c d", b'"sip:1@h',
+     b'"\\u12" x', b"--from --from --from", b"sip:1@h --form sip:2@h", b'""', b"tel"],
+)  # fmt: skip
+async def test_route_with_wrong_arguments(arguments: bytes) -> None:
+    async with serving(ManagementServer(StillView(), port=0)) as server:
+        (line,) = await ask(await connect(server), b"route " + arguments)
+        assert line.startswith("ERROR: wrong arguments: ")
+        assert server.counters.failures == 0
