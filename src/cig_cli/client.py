@@ -28,17 +28,24 @@ class Answer:
 class Client:
     """One connection to the management port; a context manager."""
 
-    def __init__(self, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
-        """Connect. Raises NoServerError."""
-        self._place = f"{host}:{port}"
+    def __init__(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        """Connect; ``timeout`` is how long an answer may take, seconds. Raises NoServerError."""
+        self.place = f"{host}:{port}"
         try:
             self._socket = socket.create_connection((host, port), TIMEOUT_SECONDS)
         except OSError as error:
             raise NoServerError(
-                f"no CIG server answers at {self._place} ({error.strerror or error}).\n"
+                f"no CIG server answers at {self.place} ({error.strerror or error}).\n"
                 "Is cig-server running? `systemctl status cig-server` tells, and\n"
                 "/var/log/cig/cig.log says why it may have stopped. For another port use --port."
             ) from None
+        self._socket.settimeout(timeout)
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> Client:
@@ -53,6 +60,16 @@ class Client:
         """Close the connection."""
         self._file.close()
         self._socket.close()
+
+    def addresses(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Give our address and port, and those of the other end. Raises NoServerError."""
+        try:
+            ours, theirs = self._socket.getsockname(), self._socket.getpeername()
+        except OSError as error:
+            raise NoServerError(
+                f"the connection to {self.place} failed: {error.strerror}"
+            ) from None
+        return (ours[0], ours[1]), (theirs[0], theirs[1])
 
     def ask(self, request: str) -> Answer:
         """Send one request line and return its answer. Raises NoServerError, ValueError."""
@@ -76,7 +93,7 @@ class Client:
                 lines.append(text)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise NoServerError(f"the connection to {self._place} failed: {reason}") from None
+            raise NoServerError(f"the connection to {self.place} failed: {reason}") from None
         raise NoServerError(
-            f"what answers at {self._place} ended in mid-answer: is it a CIG server?"
+            f"what answers at {self.place} ended in mid-answer: is it a CIG server?"
         )

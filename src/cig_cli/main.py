@@ -16,6 +16,7 @@ import click
 from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Answer, Client, NoServerError
 from cig_cli.interactive import interact
 from cig_cli.readfile import read_file
+from cig_cli.reload import reload_command
 from cig_cli.route import prepare, request, route_in_file
 
 EXIT_ERROR = 1
@@ -147,6 +148,9 @@ def route(target: Target, uri: str, caller: str | None, file: str | None, as_jso
         sys.exit(_ask(target, request(uri, caller, as_json=as_json), as_json))
     answer = route_in_file(file, uri, caller, as_json=as_json, say=click.echo)
     sys.exit(EXIT_ERROR if answer is None else _show_answer(answer, as_json))
+
+
+main.add_command(reload_command)
 
 
 def ask(target: Target, request: str, *, as_json: bool = False) -> int:

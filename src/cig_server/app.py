@@ -15,19 +15,21 @@ from pathlib import Path
 import click
 import uvloop
 
-from cig_common import config as cig_conf
 from cig_common import logs
 from cig_common.clock import SystemClock
-from cig_common.config import ConfigError, Configuration
+from cig_common.config import ConfigError
 from cig_common.control.messages import SignAuthReply, SignAuthRequest
 from cig_common.errors import CigError
+from cig_common.loading import Loaded, LoadFailedError, load_beside
 from cig_common.notify import notify
 from cig_server.call.manager import CallManager
 from cig_server.call.model import Ending
+from cig_server.config_view import ServerPart, describe, server_part
 from cig_server.gateway import Gateway
 from cig_server.mgmt.server import ManagementServer
 from cig_server.mgmt.token import create_token
 from cig_server.relay.client import RelayClient
+from cig_server.reload import Reloader
 from cig_server.session_log import SessionLog
 from cig_server.sif.interface import SipInterface
 from cig_server.sif.settings import ALL, SipSettings
@@ -62,21 +64,23 @@ class Options:
 class Server:
     """All parts of cig-server, joined."""
 
-    def __init__(self, options: Options, config: Configuration) -> None:
+    def __init__(self, options: Options, loaded: Loaded[ServerPart]) -> None:
         self._options = options
+        config = loaded.part.configuration
         self.clock = SystemClock()
         self.session_log = SessionLog(options.session_log)
         self.manager = CallManager(self.clock, self.session_log)
         self.gateway = Gateway(config, self.manager, os.urandom)
-        self.relay = RelayClient(options.relay_socket, self.gateway)
         self.uif = UmsgInterface(self._sign, self.gateway, self.clock)
         bind = str(config.sip.bind) if config.sip.bind is not None else ALL
         self.sip_settings = SipSettings(bind, config.sip.port)
+        self.relay = RelayClient(options.relay_socket, self.gateway, sip_bind=bind)
         self.sif = SipInterface(
             self.sip_settings, self.gateway.sip_event, on_refused=self.gateway.sip_refused
         )
         self.gateway.attach(self.relay, self.uif, self.sif)
-        self.view = ServerView(self.gateway, self.clock)
+        self.reloader = Reloader(options.config, loaded, self.gateway, self.clock)
+        self.view = ServerView(self.gateway, self.reloader, self.clock)
         self.mgmt: ManagementServer | None = None
 
     async def _sign(self, wanted: SignatureWanted, period: str) -> bytes:
@@ -100,6 +104,7 @@ class Server:
     async def stop(self) -> None:
         """End all calls on both sides, then close everything; takes 5 s at the most."""
         self.gateway.stopping = True
+        await self.reloader.stop()
         self.manager.abort_all(Ending(Reason.NORMAL, "the gateway is being stopped", 503))
         if not await self.manager.wait_idle(STOP_SECONDS):
             logger.warning("not every call could be ended in %g s", STOP_SECONDS)
@@ -111,12 +116,12 @@ class Server:
         self.session_log.close()
 
 
-async def _run(options: Options, config: Configuration, reopen: Callable[[], None]) -> int:
+async def _run(options: Options, loaded: Loaded[ServerPart], reopen: Callable[[], None]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = Server(options, config)
+    server = Server(options, loaded)
 
     def reopen_all() -> None:
         reopen()
@@ -131,6 +136,7 @@ async def _run(options: Options, config: Configuration, reopen: Callable[[], Non
             click.echo(f"cig-server: cannot start: {error}", err=True)
         await server.stop()
         return EXIT_FAILED
+    loop.add_signal_handler(signal.SIGHUP, server.reloader.signalled)
     notify("READY=1")
     where = server.sip_settings.where()
     logger.info("ready: SIP on %s, management on 127.0.0.1:%d", where, options.mgmt_port)
@@ -142,12 +148,15 @@ async def _run(options: Options, config: Configuration, reopen: Callable[[], Non
     return 0
 
 
-def _log_configuration(config: Configuration) -> None:
-    logger.log(logs.INIT, "cig-server %s, configuration %s", VERSION, config.filename)
-    for line in Path(config.filename).read_text(encoding="utf-8").splitlines():
+def _log_configuration(loaded: Loaded[ServerPart]) -> None:
+    config = loaded.part.configuration
+    logger.log(logs.INIT, "cig-server %s, configuration %s, SHA-256 %s",
+               VERSION, config.filename, loaded.digest.hex())  # fmt: skip
+    for line in describe(config):
         logger.log(logs.INIT, "%s", line)
     for warning in config.warnings:
-        logger.warning("%s", warning)
+        for line in warning.render().split("\n"):
+            logger.warning("%s", line)
 
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
@@ -176,12 +185,17 @@ def main(
     Holds no keys; cig-relay does. Ends with 2 when cig.conf is wrong, with 1 when a port or file
     cannot be had.
     """
+    # It asks for a reload; before there is anything to reload it must not end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     options = Options(config, relay_socket, mgmt_port, mgmt_token, log, session_log)
     try:
-        loaded = cig_conf.load(config)
+        loaded = asyncio.run(load_beside(config, server_part))
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_BAD_CONFIGURATION)
+    except LoadFailedError as error:
+        click.echo(f"cig-server: {error}", err=True)
+        sys.exit(EXIT_FAILED)
     try:
         handler = logs.setup(log, getattr(logging, log_level.replace("WARN", "WARNING")))
     except OSError as error:

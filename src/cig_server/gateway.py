@@ -14,6 +14,7 @@ from collections.abc import Callable
 from cig_common.config import Configuration
 from cig_common.config.routing import Interface, route
 from cig_common.control.messages import (
+    ConfigurationEvent,
     EnginesEvent,
     HelloReply,
     Identity,
@@ -58,15 +59,16 @@ from umsg.reasons import Reason
 
 logger = logging.getLogger("Gateway")
 
-MAX_CALLS = 1000
-"""Calls at once; one more is refused with 503 or ``overload``."""
-
-
 _STATUS_SECONDS = 2.0
 
 
 class Gateway:
-    """The route module of the manual's picture, with both interfaces around it."""
+    """The route module of the manual's picture, with both interfaces around it.
+
+    ``config`` is looked at once for each new call, and by nothing that belongs to a call: a reload
+    puts another one there. ``on_relay_configuration`` hears the digest of the relay's cig.conf,
+    and whether the relay has just come.
+    """
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class Gateway:
         self.sif: SipInterface
         self._interfaces: Interfaces
         self.stopping = False
+        self.on_relay_configuration: Callable[[bytes, bool], None] = lambda digest, fresh: None
         manager.on_retired = self._forget
 
     def attach(self, relay: RelayClient, uif: UmsgInterface, sif: SipInterface) -> None:
@@ -204,8 +207,8 @@ class Gateway:
     def _admit(self) -> None:
         if self.stopping:
             raise OverloadError("the gateway is being stopped")
-        if self.manager.live_count >= MAX_CALLS:
-            raise OverloadError(f"{MAX_CALLS} calls are up already")
+        if self.manager.live_count >= self.config.max_calls:
+            raise OverloadError(f"{self.config.max_calls} calls are up already (max_calls)")
         if not self.relay.connected:
             raise RelayUnavailableError("cig-relay is not connected")
         if not self.uif.connected:
@@ -224,6 +227,7 @@ class Gateway:
     def relay_connected(self, hello: HelloReply) -> None:
         """The relay is there: log in to the CRS as the identity that it holds."""
         self._identity_is(hello.identity)
+        self.on_relay_configuration(hello.configuration, True)
 
     def relay_lost(self) -> None:
         """The relay is gone and every call's media with it: both parties are told at once."""
@@ -243,6 +247,8 @@ class Gateway:
                     logger.warning("crypto engines available: %d/%d", available, total)
             case IdentityEvent(identity=identity):
                 self._identity_is(identity)
+            case ConfigurationEvent(digest=digest):
+                self.on_relay_configuration(digest, False)
             case TelBoundEvent(call=handle):
                 logger.debug("%s: the CRS answered the media binding", handle)
 

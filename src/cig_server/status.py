@@ -11,15 +11,17 @@ from cig_common.control.messages import StatusReply
 from cig_common.errors import CigError
 from cig_server.gateway import Gateway
 from cig_server.mgmt.server import Counters
-from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
+from cig_server.mgmt.view import CallRow, ReloadReport, Rows, Status, UmsgRow
+from cig_server.reload import Reloader, summary
 from cig_server.uif.period import current_period
 
 
 class ServerView:
     """Gives `cig_server.mgmt.view.GatewayView` from the gateway's parts."""
 
-    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, reloader: Reloader, clock: Clock) -> None:
         self._gateway = gateway
+        self._reloader = reloader
         self._clock = clock
         self._started = clock.monotonic()
         self.management: Counters | None = None
@@ -32,6 +34,10 @@ class ServerView:
     def configuration(self) -> Configuration:
         """Return the configuration that the next call will be routed by."""
         return self._gateway.config
+
+    async def reload(self, by: str) -> ReloadReport:
+        """Take cig.conf anew, or refuse it."""
+        return await self._reloader.reload(by)
 
     def calls(self) -> Sequence[CallRow]:
         """Return the calls, those that ended within the last 5 s included."""
@@ -64,6 +70,7 @@ class ServerView:
         identity = gateway.uif.identity
         connection = gateway.uif.connection
         problem = self._crypto_problem(relay)
+        sip = self._reloader.listening
         return Status(
             relay_connected=gateway.relay.connected,
             engines_available=relay.engines_available if relay else 0,
@@ -74,14 +81,19 @@ class ServerView:
             umsg_connected=gateway.uif.connected,
             crypto_ok=not problem,
             crypto_periods=identity.periods if identity else (),
-            sip_bind_address=str(gateway.config.sip.bind) if gateway.config.sip.bind else None,
+            sip_bind_address=str(sip.bind) if sip.bind else None,
             umsg_problem="" if gateway.uif.connected else gateway.uif.complaint,
             crypto_problem=problem,
-            relay_rows=(*self._relay_rows(relay), *self._management_rows()),
+            relay_rows=(
+                *self._relay_rows(relay),
+                *self._management_rows(),
+                *self._configuration_rows(),
+            ),
             umsg_rows=_counted(gateway.uif.counters, "UMSG"),
             sip_rows=(
-                ("SIP port", str(gateway.config.sip.port)),
+                ("SIP port", str(sip.port)),
                 ("Calls up", str(gateway.manager.live_count)),
+                ("Calls at most", str(gateway.config.max_calls)),
                 ("Calls since start", str(gateway.manager.counters["calls"])),
                 *_counted(gateway.sif.counters(), "SIP"),
             ),
@@ -108,6 +120,15 @@ class ServerView:
             ("SIP ports free", str(relay.ports_free)),
             *_counted(relay.counters, "Relay"),
         )
+
+    def _configuration_rows(self) -> Rows:
+        last = self._reloader.last
+        rows = [("Last reload", "none since the start" if last is None else summary(last))]
+        for item in self._reloader.waiting():
+            rows.append((f"Restart for {item.what}", f"{item.new}; until then {item.old}"))
+        if self._reloader.relay_differs:
+            rows.append(("Relay configuration", "another cig.conf: `cig-cli reload` mends it"))
+        return tuple(rows)
 
     def _management_rows(self) -> Rows:
         seen = self.management or Counters()

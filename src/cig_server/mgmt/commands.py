@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from cig_common.config import ConfigError, load, trace_text
+from cig_common.config import ConfigError, Diagnostic, trace_text
 from cig_common.config.trace import given_uri, trace
+from cig_common.errors import CigError
+from cig_common.loading import load_beside
+from cig_server.config_view import only_warnings
 from cig_server.mgmt.protocol import Answer, Request
 from cig_server.mgmt.tables import PRODUCT, call_table, status_text, umsg_table
 from cig_server.mgmt.token import Token
@@ -121,16 +125,34 @@ async def _read(session: Session, request: Request) -> Answer:
     path = request.rest
     logger.info("`read` of %s for %s", path, session.peer)
     try:
-        config = await asyncio.to_thread(load, path)
+        warnings = (await load_beside(Path(path), only_warnings)).part
+    except CigError as error:
+        return Answer(error=str(error))
     except ConfigError as error:
         found = (*error.problems, *error.warnings)
-        lines = [line for item in found for line in item.render().split("\n")]
+        lines = _rendered(found)
         facts = {"ok": False, "problems": [asdict(item) for item in found]}
         answer = _answer(request, lines, facts)
         return Answer(answer.lines, f"{path} does not load: {len(error.problems)} mistake(s)")
-    lines = [line for item in config.warnings for line in item.render().split("\n")]
-    facts = {"ok": True, "problems": [asdict(item) for item in config.warnings]}
-    return _answer(request, lines, facts)
+    facts = {"ok": True, "problems": [asdict(item) for item in warnings]}
+    return _answer(request, _rendered(warnings), facts)
+
+
+async def _reload(session: Session, request: Request) -> Answer:
+    report = await session.view.reload(session.peer)
+    lines = _rendered((*report.problems, *report.warnings))
+    lines += report.changes
+    lines += (item.words(report.filename) for item in report.restart)
+    lines += filter(None, (report.relay,))
+    answer = _answer(request, lines, {"ok": report.taken, **asdict(report)})
+    if report.taken:
+        return answer
+    error = f"{report.filename} was refused: {report.refusal}; the old one stays in use"
+    return Answer(answer.lines, error)
+
+
+def _rendered(found: Sequence[Diagnostic]) -> list[str]:
+    return [line for item in found for line in item.render().split("\n")]
 
 
 async def _route(session: Session, request: Request) -> Answer:
@@ -196,6 +218,7 @@ COMMANDS: tuple[Command, ...] = (
         "show where a call to it would go (--from <URI>: and who calls)",
         arguments=range(1, 4),
     ),
+    Command(("reload",), _reload, "reload", "take cig.conf anew for new calls", needs_token=True),
     Command(("status",), _status, "status", "show an overview of the gateway"),
     Command(("auth",), _auth, "auth <TOKEN>", "allow commands that need it", arguments=range(1, 2)),
     Command(("help",), _help, "help", "shows this help"),

@@ -72,6 +72,14 @@ class NeedsRestart:
     new: str
     line: int
 
+    def words(self, filename: str) -> str:
+        """Tell it to an operator."""
+        place = f"{filename}:{self.line}" if self.line else filename
+        return (
+            f"{place}: {self.what} {self.new} is taken when cig-server is restarted; until then "
+            f"it stays {self.old}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
@@ -96,14 +104,6 @@ class ReloadReport:
     def taken(self) -> bool:
         """Whether the file is in use now."""
         return not self.refusal
-
-    def restarts(self) -> tuple[str, ...]:
-        """Tell in words what waits for a restart."""
-        return tuple(
-            f"{self.filename}{f':{item.line}' if item.line else ''}: {item.what} {item.new} is "
-            f"taken when cig-server is restarted; until then it stays {item.old}"
-            for item in self.restart
-        )
 
 
 class GatewayView(Protocol):

@@ -56,10 +56,14 @@ class RelayListener(Protocol):
 
 
 class RelayClient:
-    """One connection to cig-relay, made again whenever it breaks."""
+    """One connection to cig-relay, made again whenever it breaks.
 
-    def __init__(self, socket_path: Path, listener: RelayListener) -> None:
+    ``sip_bind`` is the address on which this process takes SIP: the relay's media uses it too.
+    """
+
+    def __init__(self, socket_path: Path, listener: RelayListener, *, sip_bind: str = "") -> None:
         self._path = socket_path
+        self._sip_bind = sip_bind
         self._listener = listener
         self._writer: asyncio.StreamWriter | None = None
         self._pending: dict[int, asyncio.Future[Record]] = {}
@@ -92,17 +96,21 @@ class RelayClient:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def request(self, message: Record, reply_type: type[Reply]) -> Reply:
-        """Send ``message`` and give the relay's answer.
+    async def request(
+        self, message: Record, reply_type: type[Reply], seconds: float = REQUEST_SECONDS
+    ) -> Reply:
+        """Send ``message`` and give the relay's answer, for which it has ``seconds``.
 
         Raises the `CigError` that an `ErrorReply` stands for, `RelayUnavailableError` without a
         connection, `ControlError` on an answer of another type.
         """
         if not self._ready:
             raise RelayUnavailableError(f"cig-relay is not connected: {self._complaint}")
-        return await self._exchange(message, reply_type)
+        return await self._exchange(message, reply_type, seconds)
 
-    async def _exchange(self, message: Record, reply_type: type[Reply]) -> Reply:
+    async def _exchange(
+        self, message: Record, reply_type: type[Reply], seconds: float = REQUEST_SECONDS
+    ) -> Reply:
         if self._writer is None:
             raise RelayUnavailableError("cig-relay is not connected")
         self._number += 1
@@ -111,9 +119,9 @@ class RelayClient:
         self._pending[number] = future
         try:
             self._writer.write(Envelope(number, message).encode())
-            answer = await asyncio.wait_for(future, REQUEST_SECONDS)
+            answer = await asyncio.wait_for(future, seconds)
         except TimeoutError:
-            logger.warning("cig-relay did not answer in %g s: reconnecting", REQUEST_SECONDS)
+            logger.warning("cig-relay did not answer in %g s: reconnecting", seconds)
             self._writer.close()
             raise RelayUnavailableError("cig-relay did not answer in time") from None
         finally:
@@ -160,7 +168,8 @@ class RelayClient:
 
     async def _greet(self) -> None:
         try:
-            hello = await self._exchange(HelloRequest(VERSION, AGENT, os.getpid()), HelloReply)
+            greeting = HelloRequest(VERSION, AGENT, os.getpid(), self._sip_bind)
+            hello = await self._exchange(greeting, HelloReply)
         except Exception as error:
             self._complain(f"{self._path}: greeting refused: {error}")
             self._close_writer()

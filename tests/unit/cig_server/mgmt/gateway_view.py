@@ -2,10 +2,10 @@
 """A gateway at rest, for tests of what the management port says about one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cig_common.config import Configuration, loads
-from cig_server.mgmt.view import CallRow, Status, UmsgRow
+from cig_server.mgmt.view import CallRow, ReloadReport, Status, UmsgRow
 
 STATUS = Status(
     relay_connected=True,
@@ -22,6 +22,9 @@ STATUS = Status(
 CALL = CallRow("tel:+46", "tel:+8888;1", "sip:46@gw", "sip:1@pbx.com", "ANSWER", "7")
 
 
+TAKEN = ReloadReport("/opt/cig/cig.conf", "", 1_795_000_000.0, changes=("max_calls: 1 -> 2",))
+
+
 @dataclass
 class StillView:
     """A GatewayView that says what it is given."""
@@ -31,6 +34,7 @@ class StillView:
     state: Status = field(default=STATUS)
     seconds: int = 43321
     broken: bool = False
+    report: ReloadReport = field(default=TAKEN)
     config: Configuration = field(default_factory=lambda: loads(""))
 
     def calls(self) -> Sequence[CallRow]:
@@ -43,6 +47,9 @@ class StillView:
 
     async def status(self) -> Status:
         return self.state
+
+    async def reload(self, by: str) -> ReloadReport:
+        return replace(self.report, by=by)
 
     def uptime(self) -> int:
         return self.seconds
