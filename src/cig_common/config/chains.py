@@ -27,7 +27,8 @@ class Chain:
 
     __slots__ = ("_ends", "_index", "_kind", "side", "uses")
 
-    def __init__(self, uses: Sequence[MapUse], side: Interface) -> None:
+    def __init__(self, uses: Sequence[MapUse], side: Interface, twin: Chain | None = None) -> None:
+        """Index the entries; `twin`, on the same side, lends its index if it has the same maps."""
         firsts: dict[str, MapUse] = {}
         for use in uses:
             firsts.setdefault(use.map.name, use)
@@ -35,7 +36,11 @@ class Chain:
         self.side = side
         self._kind = Kind.TEL if side is Interface.TEL else Kind.SIP
         self._ends = list(accumulate(len(use.map.entries) for use in self.uses))
-        self._index = PatternIndex.build(self._literals())
+        self._index: PatternIndex
+        if twin is not None and twin._names() == self._names():
+            self._index = twin._index
+        else:
+            self._index = PatternIndex.build(self._literals())
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -79,6 +84,9 @@ class Chain:
                     yield number, other
                     break
 
+    def _names(self) -> list[str]:
+        return [use.map.name for use in self.uses]
+
     def _literals(self) -> Iterator[tuple[str, ...]]:
         for use in self.uses:
             yield from use.map.entries.literals(self.side)
@@ -96,9 +104,8 @@ class Chains:
 
 def build_chains(tel: TelInterface, sip: SipInterface) -> Chains:
     """Build the chains of a pair of interfaces."""
-    return Chains(
-        to_tel=Chain(tel.extension_maps, Interface.TEL),
-        to_sip=Chain(sip.extension_maps, Interface.SIP),
-        from_tel=Chain(sip.source_maps or sip.extension_maps, Interface.TEL),
-        from_sip=Chain(tel.source_maps or tel.extension_maps, Interface.SIP),
-    )
+    to_tel = Chain(tel.extension_maps, Interface.TEL)
+    to_sip = Chain(sip.extension_maps, Interface.SIP)
+    from_tel = Chain(sip.source_maps or sip.extension_maps, Interface.TEL, to_tel)
+    from_sip = Chain(tel.source_maps or tel.extension_maps, Interface.SIP, to_sip)
+    return Chains(to_tel, to_sip, from_tel, from_sip)

@@ -23,7 +23,6 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TEL_SEPARATORS = str.maketrans("", "", "-.()")
-_SCHEMES = ("sip:", "sips:", "tel:")
 _PARAMETER = re.compile(r"\{([^}]*)\}")
 _TEL_CARE = re.compile(r"[-.()w]")
 
@@ -102,7 +101,7 @@ class Pattern:
         stop = length - len(last)
         if len(first) > stop or not _stands_at(subject, first, 0):
             return None
-        if not _stands_at(subject, last, stop):
+        if last and not _stands_at(subject, last, stop):
             return None
         position = len(first)
         caught: dict[str, str] = {}
@@ -143,18 +142,29 @@ def _unfit(char: str, offset: int) -> tuple[str, int, str]:
 
 def split_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pattern:
     """Take a pattern apart that `compile_pattern` has taken before."""
-    literals, names = split_literals(text, kind), tuple(_PARAMETER.findall(text))
-    return Pattern(text, kind, literals, names, line, column)
+    parts = _PARAMETER.split(text)
+    literals = tuple(parts[::2]) if _is_canonical(text, kind) else _canonical(parts[::2], kind)
+    return Pattern(text, kind, literals, tuple(parts[1::2]), line, column)
 
 
 def split_literals(text: str, kind: Kind) -> tuple[str, ...]:
     """Return the literals of a pattern that `compile_pattern` has taken before."""
     literals = _PARAMETER.split(text)[::2]
-    if kind is Kind.TEXT:
-        return tuple(literals)
-    if kind is Kind.TEL and _TEL_CARE.search(text):
+    return tuple(literals) if _is_canonical(text, kind) else _canonical(literals, kind)
+
+
+def _is_canonical(text: str, kind: Kind) -> bool:
+    """Tell, for most patterns at least, that their literals need not be changed."""
+    if kind is Kind.SIP:
+        return text.startswith(("sip:", "sips:"))
+    return kind is Kind.TEXT or (text.startswith("tel:") and not _TEL_CARE.search(text))
+
+
+def _canonical(literals: list[str], kind: Kind) -> tuple[str, ...]:
+    """Bring the literals into the form in which `subject` and `canonical_tel` bring texts."""
+    if kind is Kind.TEL:
         literals = _canonical_tel_literals(literals)
-    if not literals[0].startswith(_SCHEMES) and (scheme := _SCHEME.match(literals[0])):
+    if kind is not Kind.TEXT and (scheme := _SCHEME.match(literals[0])):
         literals[0] = _lower(scheme[0]) + literals[0][scheme.end() :]
     return tuple(literals)
 
