@@ -233,7 +233,7 @@ class _Builder:
         self._surplus -= len(chain)
         name = " ".join(head.text for head in chain[-1].words[:2])
         hint = f"remove it: `{word.text}` in line {word.line} belongs to `{name}` too"
-        self._notes.error(brace, "this `}` is too much", hint)
+        self._notes.error(brace, "this `}` is one too many", hint)
         for block, inner in zip(chain, found, strict=True):
             self._frames[-1].items.pop()
             self._frames.append(_Frame(block.words, block.start, inner, list(block.items)))

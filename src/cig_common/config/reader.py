@@ -306,8 +306,9 @@ def _wrong_side(word: Word, left: list[str], spec: Spec) -> tuple[str, str]:
         return f"`{word.text}` is too much here", f"write {spec.usage}"
     if word.text in spec.sides:
         return f"`{word.text}` stands twice", f"write {spec.usage}"
-    if word.text.lower() in left:
-        return f"expected {choice(left)}", f"write `{word.text.lower()}`"
+    plain = word.text.lower().rstrip("=:,")
+    if plain in left:
+        return f"expected {choice(left)}", f"write `{plain}`"
     return f"expected {choice(left)}", f"write {spec.usage}"
 
 
