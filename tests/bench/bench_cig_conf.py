@@ -10,7 +10,8 @@ regular expression in its order until one matches, here for URIs from the middle
 large file the first entries are scanned and the time is scaled up (marked `~`).
 
 The exit code is 1 where a file misses what is promised: a million entries in 40 s and 2 GB, a
-look-up in 20 us and in twice the time that it takes with 10 entries.
+look-up in 20 us and in twice the time that it takes with 10 entries. Loading is one thread, and
+is held to its promise by its CPU time, which a busy machine stretches less.
 """
 
 from __future__ import annotations
@@ -146,6 +147,7 @@ class Figures:
 
     file_mb: float
     load_seconds: float
+    load_cpu_seconds: float
     peak_mb: float
     lookups: dict[str, float]
     ratios: dict[str, float]
@@ -160,9 +162,9 @@ def _peak_mb() -> float:
 
 def _measure(there: Connection, plan: str, size: int, path: Path, small_path: Path) -> None:
     """Measure one file. Runs in a process of its own and sends the figures."""
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     config = load(path)
-    load_seconds = time.perf_counter() - start
+    load_seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     peak_mb = _peak_mb()
     small = load(small_path)
     lookups, ratios = {}, {}
@@ -174,7 +176,8 @@ def _measure(there: Connection, plan: str, size: int, path: Path, small_path: Pa
         lookups[where], base = (statistics.median(column) for column in zip(*times, strict=True))
         ratios[where] = lookups[where] / base
     file_mb = path.stat().st_size / 1e6
-    there.send(Figures(file_mb, load_seconds, peak_mb, lookups, ratios, _scan(plan, size)))
+    scan = _scan(plan, size)
+    there.send(Figures(file_mb, load_seconds, cpu_seconds, peak_mb, lookups, ratios, scan))
 
 
 def _figures(plan: str, size: int, folder: Path) -> Figures:
@@ -202,7 +205,7 @@ def files(plans: Iterable[str], sizes: Sequence[int]) -> bool:
         for plan in plans:
             print(f"{plan}: {PLANS[plan][0]}")
             print(
-                f"  {'entries':>9} {'file MB':>8} {'load s':>7} {'peak MB':>8}"
+                f"  {'entries':>9} {'file MB':>8} {'load s':>7} {'CPU s':>6} {'peak MB':>8}"
                 f" {'start':>6} {'middle':>6} {'end':>6} {'miss':>6} {'to 10':>6}"
                 f" {'re':>12} {'re to us':>9}"
             )
@@ -219,7 +222,7 @@ def _print_row(size: int, got: Figures) -> bool:
     missed = [
         word
         for word, value, limit in (
-            ("load", got.load_seconds, LOAD_SECONDS),
+            ("load", got.load_cpu_seconds, LOAD_SECONDS),
             ("memory", got.peak_mb, PEAK_MB),
             ("look-up", max(got.lookups.values()), LOOKUP_US),
             ("ratio", ratio, RATIO),
@@ -229,7 +232,8 @@ def _print_row(size: int, got: Figures) -> bool:
     scan = f"{about}{got.scan_us:,.1f}"
     against = f"x{got.scan_us / got.lookups['middle']:,.1f}"
     print(
-        f"  {size:>9,} {got.file_mb:8.2f} {got.load_seconds:7.2f} {got.peak_mb:8.0f} {columns}"
+        f"  {size:>9,} {got.file_mb:8.2f} {got.load_seconds:7.2f}"
+        f" {got.load_cpu_seconds:6.2f} {got.peak_mb:8.0f} {columns}"
         f" {f'x{ratio:.2f}':>6} {scan:>12} {against:>9}"
         + ("  MISSED: " + ", ".join(missed) if missed else ""),
         flush=True,
@@ -280,10 +284,11 @@ def main() -> int:
     """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave the million entries out")
+    parser.add_argument("--size", type=int, action="append", help="files of so many entries only")
     parser.add_argument("--plan", choices=PLANS, action="append", help="these dial plans only")
     options = parser.parse_args()
     hostile()
-    sizes = SIZES[:-1] if options.quick else SIZES
+    sizes = options.size or (SIZES[:-1] if options.quick else SIZES)
     return 0 if files(options.plan or PLANS, sizes) else 1
 
 

@@ -10,8 +10,9 @@ could have:
 - any other under its first literal (prefix) and its last one (suffix). A text is looked up once
   for each length of prefix that occurs, and there for each length of suffix that occurs with it;
 - where more than `CROWD` patterns share prefix and suffix, each of them moreover under that one
-  of its middle literals which the fewest of the crowd have (the longest of these). A text is
-  looked up from every place in it where such a literal could begin.
+  of its middle literals which the fewest of the crowd have (the longest of these), and where this
+  leaves a crowd, under a second one. A text is looked up from every place in it where such a
+  literal could begin.
 
 A key is the CRC-32 of those octets (UTF-8, ASCII in lower case, since parts of a URI compare
 without regard to case). Two keys may fall together, so what is found is a superset, and who asks
@@ -27,7 +28,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress
+from itertools import accumulate, chain, compress
 from zlib import crc32
 
 CROWD = 8
@@ -35,6 +36,9 @@ CROWD = 8
 
 _MIDDLE_OCTETS = 64
 """So much of a middle literal counts; it bounds what one place in a text can cost."""
+
+_MIDDLES = 4
+"""A pattern is filed under so many of its middle literals at most."""
 
 _FEW_SUFFIXES = 2
 """With more lengths of suffix to one length of prefix, it is looked up first which apply."""
@@ -170,9 +174,12 @@ class PatternIndex:
                         break
                     key = crc32(window[done:length], key)
                     done = length
-                    if key not in keys:
-                        keys.add(key)
-                        found += self._patterns.get(key)
+                    if key in keys:
+                        continue
+                    keys.add(key)
+                    found += self._patterns.get(key)
+                    if key in self._crowds:
+                        self._add_by_middle(between, key, found)
 
 
 class _Filing:
@@ -264,11 +271,7 @@ class _Building:
         """Return the index."""
         for _, places in self._exact.crowds():
             self._exact.distinct(places, self._hashes)
-        crowds: dict[int, _Middles] = {}
-        for key, places in self._others.crowds():
-            distinct = self._others.distinct(places, self._hashes)
-            if len(distinct) > CROWD and (middles := self._spread(key, distinct)):
-                crowds[key] = middles
+        crowds = self._crowds()
         prefixes = self._lengths()
         choices, chosen = self._choices({length for length, found in prefixes if found is None})
         return PatternIndex(
@@ -281,22 +284,43 @@ class _Building:
             _crowds=crowds,
         )
 
-    def _middles_of(self, place: int) -> set[bytes]:
+    def _middles_of(self, place: int) -> Sequence[bytes]:
         """Return what counts of a pattern's middle literals. A NUL in one only makes it two."""
-        found = self._middles[self._middle_ends[place] : self._middle_ends[place + 1]]
-        return {bytes(middle[:_MIDDLE_OCTETS]) for middle in found.split(b"\0") if middle}
+        found = bytes(self._middles[self._middle_ends[place] : self._middle_ends[place + 1]])
+        if b"\0" not in found:
+            return [found[:_MIDDLE_OCTETS]] if found else ()
+        return sorted({middle[:_MIDDLE_OCTETS] for middle in found.split(b"\0") if middle})
+
+    def _crowds(self) -> dict[int, _Middles]:
+        """Spread what crowds there are; return how the middle literals of each may begin."""
+        crowds: dict[int, _Middles] = {}
+        tried: set[int] = set()
+        for _ in range(_MIDDLES):
+            fresh = [crowd for crowd in self._others.crowds() if crowd[0] not in tried]
+            for key, places in fresh:
+                tried.add(key)
+                distinct = self._others.distinct(places, self._hashes)
+                if len(distinct) > CROWD and (middles := self._spread(key, distinct)):
+                    crowds[key] = middles
+            if not fresh or b"\0" not in self._middles:
+                break  # Nothing is left to spread, or no pattern has a second literal.
+        return crowds
 
     def _spread(self, key: int, places: list[int]) -> _Middles:
-        """File those of a crowd that have a middle literal under its rarest instead of `key`."""
-        counts: Counter[int] = Counter()
-        if b"\0" in self._middles:  # Else none has a choice.
-            for place in places:
-                counts.update(map(crc32, self._middles_of(place)))
+        """File those of a crowd that have a middle literal under its rarest instead of `key`.
+
+        Not under one that the whole crowd has, which tells nothing.
+        """
+        counts = Counter(map(crc32, chain.from_iterable(map(self._middles_of, places))))
         lengths: defaultdict[bytes, set[int]] = defaultdict(set)
         for place in places:
             middles = self._middles_of(place)
-            if middles:
-                rarest = min(middles, key=lambda one: (counts[crc32(one)], -len(one), one))
+            if not middles:
+                continue
+            rarest = middles[0]
+            if len(middles) > 1:
+                rarest = min(middles, key=lambda one: (counts[crc32(one)], -len(one)))
+            if counts[crc32(rarest)] < len(places):
                 self._others.keys[place] = crc32(rarest, key ^ _MIDDLE_MARK)
                 lengths[rarest[:1]].add(len(rarest))
         return tuple((first, tuple(sorted(found))) for first, found in sorted(lengths.items()))

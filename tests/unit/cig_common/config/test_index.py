@@ -165,6 +165,14 @@ def test_a_crowd_is_told_apart_by_its_rarest_literal() -> None:
     assert list(index.candidates("sip:0x77y0@one.very.long.example.com;a")) == [77]
 
 
+def test_a_crowd_is_told_apart_by_two_literals() -> None:
+    texts = [f"sip:{{a}}x{one}y{{b}}@z{two}w{{c}}" for one in range(60) for two in range(60)]
+    patterns = compiled(texts)
+    index = index_of(patterns)
+    assert list(index.candidates("sip:0x7y0@z11w")) == [7 * 60 + 11]
+    check(patterns, index, "sip:x7yx8y@z11wz12w", Kind.SIP)
+
+
 def test_long_middle_literals_that_begin_alike() -> None:
     texts = [f"sip:{{a}}{'1' * 100}{number}@{{b}}" for number in range(CROWD * 2)]
     patterns = compiled(texts)
