@@ -75,13 +75,13 @@ class SystemHost:
             return _LOOPBACK
 
     def look(self, path: str) -> Found:
-        """Return what stands at `path`. Raises nothing: what cannot be seen is HIDDEN."""
+        """Return what stands at `path`. Raises nothing: where no path can be, NOTHING stands."""
         try:
             status = Path(path).stat()
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return Found(Stands.NOTHING)
-        except OSError:
+        except PermissionError:
             return Found(Stands.HIDDEN)
+        except (OSError, ValueError):
+            return Found(Stands.NOTHING)
         if not stat.S_ISDIR(status.st_mode):
             return Found(Stands.OTHER)
         return Found(Stands.FOLDER, stat.S_IMODE(status.st_mode), _group_name(status.st_gid))

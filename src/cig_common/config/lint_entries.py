@@ -9,11 +9,12 @@ texts as written. An `Entry` is made for what is told alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cig_common.config.lint_tel import may_be_tel
+from cig_common.config.lookup import slip
 from cig_common.config.model import Interface
 from cig_common.config.patterns import (
     Kind,
@@ -21,7 +22,6 @@ from cig_common.config.patterns import (
     split_literals,
     split_pattern,
 )
-from cig_common.config.reader import slip
 from cig_common.config.render import check_target
 from cig_common.uri import TelUri, UriError
 
@@ -36,19 +36,18 @@ _HOST = rf"(?:(?:{_LABEL}\.)*+(?=[A-Za-z]){_LABEL}|(?:{_OCTET}\.){{3}}{_OCTET}(?
 _TARGET = rf"{_HOST}(?::[1-9][0-9]{{0,3}})?+(?:[;:]transport=(?:udp|tcp|tls))?+"
 
 
-def _plain(target: str) -> re.Pattern[str]:
-    """Compile what a plain entry looks like, the sip text first, NUL between the two.
-
-    At most one parameter is in the user part, and the tel text has the same one and no other.
-    """
+def _fair(target: str) -> re.Pattern[str]:
+    """Compile what nearly every entry looks like, the sip text first, NUL between the two."""
+    parameter = rf"\{{{_NAME}\}}"
     return re.compile(
-        rf"sips?:{_USER}*+(?:\{{({_NAME})\}}{_USER}*+)?+@{target}\0"
-        r"tel:\+(?=[0-9{])[0-9]{0,15}+(?:;[A-Za-z0-9*#+._-]{0,64}+)?+(?(1)\{\1\})"
+        rf"sips?:(?:{_USER}++|{parameter}(?!\{{))*+@{target}\0"
+        rf"tel:\+(?=[0-9{{])[0-9]{{0,15}}+(?:{parameter}(?![-.(){{]))?+"
+        rf"(?:;(?:[A-Za-z0-9*#+._-]|{parameter}(?!\{{)){{0,64}}+)?+"
     )
 
 
-_PLAIN_TO_MATCH = _plain(rf"(?:{_TARGET})?(?:\{{{_NAME}\}})?+")
-_PLAIN_TO_MAKE = _plain(rf"{_TARGET}(?:\{{{DISCARD}[A-Za-z0-9_.-]*+\}})?+")
+_FAIR_TO_MATCH = _fair(rf"(?:{_TARGET})?(?:\{{{_NAME}\}})?+")
+_FAIR_TO_MAKE = _fair(rf"{_TARGET}(?:\{{{DISCARD}[A-Za-z0-9_.-]*+\}})?+")
 _PARAMETER = re.compile(r"\{([^}]*)\}")
 _ADJACENT = re.compile(r"\}[-.()]*+\{")
 _USER_PART = re.compile(rf"sips?:(?:{_USER}|\{{{_NAME}\}})*+@")
@@ -68,9 +67,12 @@ class Finding:
 
 def judge(sip: str, tel: str, makes: Collection[Interface]) -> Iterator[Finding]:
     """Yield what is wrong with an entry of these texts, of which those of `makes` are produced."""
-    plain = _PLAIN_TO_MAKE if Interface.SIP in makes else _PLAIN_TO_MATCH
-    if plain.fullmatch(f"{sip}\0{tel}"):
-        return
+    if not _is_fair(sip, tel, makes):
+        yield from judge_closely(sip, tel, makes)
+
+
+def judge_closely(sip: str, tel: str, makes: Collection[Interface]) -> Iterator[Finding]:
+    """Yield what `judge` yields, by the rules alone: for an entry that is not of the plain form."""
     yield from _adjacent(sip, Interface.SIP)
     yield from _adjacent(tel, Interface.TEL)
     scheme = _wrong_scheme(sip, tel)
@@ -78,9 +80,22 @@ def judge(sip: str, tel: str, makes: Collection[Interface]) -> Iterator[Finding]
         yield scheme
         return
     if Interface.SIP in makes:
-        yield from _made(Interface.SIP, sip, tel, _sip_fault(sip))
+        yield from _made(Interface.SIP, sip, _names(tel), _sip_fault(sip))
     if Interface.TEL in makes:
-        yield from _made(Interface.TEL, tel, sip, _tel_fault(tel, _names(sip)))
+        names = _names(sip)
+        yield from _made(Interface.TEL, tel, names, _tel_fault(tel, names))
+
+
+def _is_fair(sip: str, tel: str, makes: Collection[Interface]) -> bool:
+    """Tell fast that nothing is wrong with an entry. False: it must be looked at closely."""
+    fair = _FAIR_TO_MAKE if Interface.SIP in makes else _FAIR_TO_MATCH
+    if not fair.fullmatch(f"{sip}\0{tel}"):
+        return False
+    in_sip, in_tel = _names(sip), _names(tel)
+    return in_sip == in_tel or not (
+        (Interface.SIP in makes and _unfilled(in_sip, in_tel))
+        or (Interface.TEL in makes and not set(in_tel).issubset(in_sip))
+    )
 
 
 def adjacent_names(text: str, kind: Kind) -> Iterator[tuple[int, str, str]]:
@@ -135,22 +150,37 @@ def _is_tel(text: str) -> bool:
     return text[:4].lower() == "tel:"
 
 
-def _made(side: Interface, text: str, other: str, fault: str | None) -> Iterator[Finding]:
-    """Judge the text of the side that is produced, given what keeps it from ever being sent."""
+def _made(
+    side: Interface, text: str, filled: Sequence[str], fault: str | None
+) -> Iterator[Finding]:
+    """Judge the text of a side that is produced.
+
+    `filled` are the parameters of the other side; `fault` is what keeps it from ever being sent.
+    """
     if fault is not None:
         hint = _TEL_HINT if side is Interface.TEL else None
         kind = "tel" if side is Interface.TEL else "SIP"
         yield Finding("W107", side, 0, f"it gives no {kind} URI to send: {fault}", hint)
         return
-    filled = _names(other)
+    empty = _unfilled(_names(text), filled)
     for parameter in _PARAMETER.finditer(text):
         name = parameter[1]
-        if name in filled or name.lower().startswith(DISCARD):
+        if name not in empty:
             continue
         message = f"the {side.other} text has no `{{{name}}}`, so here it is always empty"
-        likely = slip(name, list(filled))
-        hint = likely or f"if that is meant, name it `{{{DISCARD}}}` or remove it"
+        hint = _hint(name, tuple(filled))
         yield Finding("W111", side, parameter.start(), message, hint)
+
+
+@lru_cache(maxsize=256)
+def _hint(name: str, filled: tuple[str, ...]) -> str:
+    """Tell what to do about a parameter that is never filled, given those that are."""
+    return slip(name, list(filled)) or f"if that is meant, name it `{{{DISCARD}}}` or remove it"
+
+
+def _unfilled(names: Sequence[str], filled: Sequence[str]) -> list[str]:
+    """Return the names that are always empty and do not say that this is meant."""
+    return [name for name in names if name not in filled and not name.lower().startswith(DISCARD)]
 
 
 def _names(text: str) -> list[str]:

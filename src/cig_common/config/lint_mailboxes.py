@@ -26,6 +26,7 @@ GROUP = "cigmail"
 CREATE = "/opt/cig/bin/create_cig_maildir"
 """The script that makes a mailbox; it takes the absolute path."""
 
+_TOP = ""
 _SUBFOLDERS = ("new", "cur", "tmp")
 _GROUP_PASS, _GROUP_ALL = 0o010, 0o070
 _OTHERS_PASS, _OTHERS_ALL = 0o001, 0o007
@@ -43,7 +44,7 @@ def lint_mailboxes(config: Configuration, notes: Notes, host: Host | None) -> No
 
 def _folder_faults(path: str, host: Host) -> Iterator[tuple[str, str]]:
     """Yield what keeps the folder at `path` from serving as a mailbox, and what to do."""
-    make = f"`{CREATE} {shlex.quote(path)}` makes it"
+    make = f"make it with: {CREATE} {shlex.quote(path)}"
     top = host.look(path)
     match top.stands:
         case Stands.NOTHING:
@@ -53,50 +54,48 @@ def _folder_faults(path: str, host: Host) -> Iterator[tuple[str, str]]:
         case Stands.HIDDEN:
             yield _hidden(host)
         case Stands.FOLDER:
-            base = path.rstrip("/")
-            inner = {f"{base}/{name}": host.look(f"{base}/{name}") for name in _SUBFOLDERS}
-            lacking = [at for at, found in inner.items() if found.stands is not Stands.FOLDER]
-            if any(found.stands is Stands.HIDDEN for found in inner.values()):
+            inner = {name: host.look(f"{path.rstrip('/')}/{name}") for name in _SUBFOLDERS}
+            lacking = [name for name, at in inner.items() if at.stands is not Stands.FOLDER]
+            if any(at.stands is Stands.HIDDEN for at in inner.values()):
                 yield _hidden(host)
             elif lacking:
-                names = _listed(at.rpartition("/")[2] for at in lacking)
-                yield f"this folder has no folder {names} in it", make
+                yield f"this folder has no {_listed(lacking)} in it", make
             else:
-                yield from _rights(path, top, inner)
+                yield from _rights(shlex.quote(path), {_TOP: top, **inner})
 
 
 def _hidden(host: Host) -> tuple[str, str]:
     user = host.user()
     message = f"user `{user}` may not look into this folder"
-    return message, f"`adduser {user} {GROUP}` lets him, or let a member of {GROUP} read the file"
+    return message, f"let a member of the group look, or run: adduser {user} {GROUP}"
 
 
-def _rights(path: str, top: Found, inner: dict[str, Found]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the rights of a mailbox that is complete."""
-    folders = {path: top, **inner}
-    strange = [at for at, found in folders.items() if found.group != GROUP]
+def _rights(path: str, folders: dict[str, Found]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the rights of the folders of a mailbox that is complete."""
+    top = folders[_TOP]
+    strange = [name for name, at in folders.items() if at.group != GROUP]
     if strange:
         message = f"group `{GROUP}` does not own {_listed(strange)}"
-        yield message, _command(f"chgrp {GROUP}", strange)
-    shut = [at for at, found in inner.items() if found.mode & _GROUP_ALL != _GROUP_ALL]
-    if not top.mode & _GROUP_PASS:
-        shut.insert(0, path)
+        yield message, f"run: chgrp -R {GROUP} {path}"
+    shut = [
+        name
+        for name, at in folders.items()
+        if (at.mode & _GROUP_ALL != _GROUP_ALL if name else not at.mode & _GROUP_PASS)
+    ]
     if shut:
-        modes = _listed(dict.fromkeys(f"{folders[at].mode:04o}" for at in shut))
+        modes = _listed(dict.fromkeys(f"{folders[name].mode:04o}" for name in shut))
         message = f"mode {modes} keeps the members of `{GROUP}` out of {_listed(shut)}"
-        yield message, _command("chmod g+rwx", shut)
-    if top.mode & _OTHERS_PASS and any(found.mode & _OTHERS_ALL for found in inner.values()):
+        yield message, f"run: chmod -R g+rwX {path}"
+    if top.mode & _OTHERS_PASS and any(
+        at.mode & _OTHERS_ALL for name, at in folders.items() if name
+    ):
         message = "every user of this machine can get at the messages, which are not encrypted"
-        yield f"{message}: mode {top.mode:04o}", _command("chmod o=", [path])
-
-
-def _command(words: str, paths: Iterable[str]) -> str:
-    return f"`{words} {' '.join(map(shlex.quote, paths))}`"
+        yield f"{message}: mode `{top.mode:04o}`", f"run: chmod o= {path}"
 
 
 def _listed(names: Iterable[str]) -> str:
     """Return `a`, `b` and `c`."""
-    *first, last = [f"`{name}`" for name in names]
+    *first, last = [f"`{name}`" if name else "this folder" for name in names]
     return f"{', '.join(first)} and {last}" if first else last
 
 

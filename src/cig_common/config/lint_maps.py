@@ -6,9 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cig_common.config.lint_entries import Finding, adjacent_message, adjacent_names, judge
-from cig_common.config.model import Configuration, Entry, Interface, MapUse, Position, TranslateMap
+from cig_common.config.model import (
+    Configuration,
+    Interface,
+    MapUse,
+    Position,
+    TranslateMap,
+    UriMap,
+)
+from cig_common.config.notes import MAX_KEPT, Notes
 from cig_common.config.patterns import Kind
-from cig_common.config.reader import Notes
 
 
 def lint_maps(config: Configuration, notes: Notes) -> None:
@@ -19,7 +26,7 @@ def lint_maps(config: Configuration, notes: Notes) -> None:
         produced = frozenset(side for side in Interface if uri_map.name in makes[side])
         for index, (sip, tel) in enumerate(uri_map.entries.texts()):
             for finding in judge(sip, tel, produced):
-                _tell(uri_map.entries[index], finding, notes)
+                _tell(uri_map, index, finding, notes)
     for translate_map in config.translate_maps:
         _adjacent_in_rules(translate_map, notes)
 
@@ -61,7 +68,11 @@ def _directions(config: Configuration) -> dict[Interface, set[str]]:
     return makes
 
 
-def _tell(entry: Entry, finding: Finding, notes: Notes) -> None:
+def _tell(uri_map: UriMap, index: int, finding: Finding, notes: Notes) -> None:
+    if len(notes.warnings) >= MAX_KEPT:
+        notes.untold_warnings += 1
+        return
+    entry = uri_map.entries[index]
     place = entry.position
     if finding.side is not None:
         pattern = entry.side(finding.side)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from cig_common.config.chains import Chain
 from cig_common.config.model import Configuration, Interface, UriMap
-from cig_common.config.reader import Notes
+from cig_common.config.notes import MAX_KEPT, Notes
 
 
 class _Reach:
@@ -70,6 +70,9 @@ def _look_into(chain: Chain, reaches: dict[str, _Reach]) -> None:
 
 def _tell(uri_map: UriMap, reach: _Reach, notes: Notes) -> None:
     for index, by in reach.unreachable():
+        if len(notes.warnings) >= MAX_KEPT:
+            notes.untold_warnings += 1
+            continue
         entry = uri_map.entries[index]
         use, at = reach.first.locate(by)
         other = use.map.entries[at]
