@@ -12,7 +12,7 @@ from collections.abc import Callable
 from cig_cli.client import Answer
 from cig_cli.readfile import report, try_load
 
-MOST_COMPARED = 2_000_000
+MOST_COMPARED = 200_000
 """Here nobody else waits: so many entries are compared to find what came nearest."""
 
 
