@@ -208,7 +208,7 @@ def _tel_fault(text: str, filled: Collection[str]) -> str | None:
             TelUri.parse(canonical_tel(_PARAMETER.sub(value, text)))
         except UriError:
             continue
-        if not value or len(filled) == len(_names(text)):
+        if not value or set(_names(text)).issubset(filled):
             return None
     if may_be_tel(split_pattern(text, Kind.TEL), filled):
         return None

@@ -79,12 +79,9 @@ def _small_ranges(config: Configuration, notes: Notes) -> None:
         calls = _room(ports, each)
         if calls < config.max_calls and ports.position is not None:
             message = f"these ports are enough for {calls} calls, `max_calls` allows"
-            need = ports.low + config.max_calls * each - 1
-            hint = (
-                f"a call takes {each} of them; write `rtp_port_range {ports.low} {need};`"
-                if need < 65536
-                else "a call takes " + str(each)
-            )
+            high = ports.low + config.max_calls * each - 1
+            hint = f"a call takes {each} of them; "
+            hint += f"write `rtp_port_range {ports.low} {high};`" if high < 65536 else "begin lower"
             notes.warn("W113", ports.position, f"{message} {config.max_calls}", hint)
 
 

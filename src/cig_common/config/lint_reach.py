@@ -2,7 +2,7 @@
 """Warnings about entries that no URI can reach, since an earlier one takes all of theirs (W110).
 
 A map may be in several chains (see chains.py), matched on one side or on the other. An entry is
-told only if it is covered in every chain that its map is in.
+told only if it is covered in every chain that its map is in and that is ever asked.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class _Reach:
 def lint_reach(config: Configuration, notes: Notes) -> None:
     """Add the warnings about entries that no URI can reach."""
     reaches: dict[str, _Reach] = {}
-    chains = [config.to_chain(side) for side in Interface]
-    chains += [config.from_chain(side) for side in Interface]
-    for chain in chains:
-        _look_into(chain, reaches)
+    for side in Interface:
+        # Where nothing can be dialled no call comes in, and no caller is looked up.
+        if config.to_chain(side).uses:
+            _look_into(config.to_chain(side), reaches)
+            _look_into(config.from_chain(side), reaches)
     for uri_map in config.maps:
         if uri_map.name in reaches:
             _tell(uri_map, reaches[uri_map.name], notes)
