@@ -10,6 +10,7 @@ from typing import TypedDict, TypeVar
 from cig_common.config.braces import rejoin
 from cig_common.config.chains import build_chains
 from cig_common.config.entries import Entries, EntryRun
+from cig_common.config.errors import MAX_SHOWN
 from cig_common.config.hints import address, calls, port
 from cig_common.config.host import Host
 from cig_common.config.lint import lint
@@ -215,7 +216,10 @@ class _Compiler:
         if found is None:
             others = self._translate_maps if maps is self._maps else self._maps
             if word.text not in self._notes.doubtful:
-                self._notes.error(word, *undefined(word.text, what, maps, others))
+                # Looked for only where it will be seen: it takes a look at every map.
+                shown = self._notes.mistakes < MAX_SHOWN
+                hint = undefined(word.text, what, maps, others) if shown else None
+                self._notes.error(word, f"{what} `{word.text}` is not defined", hint)
         return found
 
     def _mailboxes(self, reading: Reading) -> list[Mailbox]:

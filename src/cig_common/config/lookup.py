@@ -10,7 +10,7 @@ from cig_common.config.statements import STATEMENTS, Context, Spec
 from cig_common.config.syntax import Word
 
 _MAX_NAME = 64
-_MAX_KNOWN = 10_000
+_MAX_KNOWN = 2000
 _MAX_LISTED = 8
 
 # What other programs, or other parts of the manual, call it.
@@ -67,25 +67,20 @@ def slip(name: str, known: Collection[str]) -> str | None:
     return next((f"did you mean `{other}`?" for other in known if is_slip(name, other)), None)
 
 
-def undefined(
-    name: str, what: str, known: Collection[str], others: Collection[str]
-) -> tuple[str, str | None]:
-    """Return what to say of a `what` that is not among the known ones, and a hint.
+def undefined(name: str, what: str, known: Collection[str], others: Collection[str]) -> str | None:
+    """Return a hint about the name of a `what` that is not among the known ones.
 
     `others` are the names of the other kind of map.
     """
-    message = f"{what} `{name}` is not defined"
     hint = slip(name, known)
     if hint is not None:
-        return message, hint
+        return hint
     if name in others:
         other = "map" if what == "translate_map" else "translate_map"
-        return message, f"`{name}` is a {other}; a {what} is needed here"
+        return f"`{name}` is a {other}; a {what} is needed here"
     if not known:
-        return message, f"the file defines no {what}"
-    if len(known) <= _MAX_LISTED:
-        return message, f"expected {choice(known)}"
-    return message, None
+        return f"the file defines no {what}"
+    return f"expected {choice(known)}" if len(known) <= _MAX_LISTED else None
 
 
 def is_slip(name: str, other: str) -> bool:

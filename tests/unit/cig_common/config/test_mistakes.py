@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an operator gets wrong, where it is told, and that nothing but ConfigError comes out."""
 
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cig_common.config import ConfigError, Diagnostic, load, loads
+from cig_common.config import ConfigError, Diagnostic, loads
 from cig_common.config.statements import STATEMENTS
 
 MAP = 'map m { entry e sip "sip:{x}@h" tel "tel:+{x}"; }\n'
