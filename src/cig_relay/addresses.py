@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from cig_common.errors import MediaError
 from cig_relay.keys.material import split_host_port
 
 _log = logging.getLogger("Addresses")
@@ -44,6 +45,24 @@ def default_address() -> str:
         return route_address(*_ANYWHERE)
     except OSError:
         return LOOPBACK
+
+
+def sip_address(bind: str, peer: str, override: Mapping[str, str] | None = None) -> str:
+    """Give the local address for the sound of a call with the PBX ``peer`` (an IP address).
+
+    That is the address on which SIP is taken, ``bind``. Where SIP is taken on all (``bind`` empty
+    or ``::``), a PBX with an IPv6 address gets the one by which the host reaches it, and every
+    other one that of the IPv4 default route, as with ``0.0.0.0``. ``peer`` may be empty;
+    ``override`` replaces it. Raises MediaError where no route leads to ``peer``.
+    """
+    if bind and not ipaddress.ip_address(bind).is_unspecified:
+        return bind
+    if ":" not in peer or (bind and ":" not in bind) or ipaddress.ip_address(peer).is_unspecified:
+        return default_address()
+    try:
+        return route_address(peer, _ANYWHERE[1], override)
+    except OSError as error:
+        raise MediaError(f"sip: no route to {peer} over IPv6: {error.strerror}") from error
 
 
 class TelAddress:

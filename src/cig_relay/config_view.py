@@ -51,7 +51,7 @@ def describe(configuration: Configuration) -> Iterator[str]:
         yield f"{configuration.filename}: {name} rtp_port_range {ports.low} {ports.high}"
         for rule in block.rtp_remote_addr_overrides:
             yield f"{configuration.filename}: {name} rtp_remote_addr_override {rule.old} {rule.new}"
-    bind = configuration.sip.bind or "not set, the address of the default route is used"
+    bind = configuration.sip.bind or "not set, the host's routes decide where media comes from"
     yield f"{configuration.filename}: sip bind {bind}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import ipaddress
 import logging
 import os
 import signal
@@ -23,7 +22,7 @@ from cig_common.errors import CigError, LocalError
 from cig_common.loading import Loaded
 from cig_common.logs import INIT, ReopenableFileHandler
 from cig_common.notify import notify, reloading
-from cig_relay.addresses import TelAddress, default_address
+from cig_relay.addresses import TelAddress, sip_address
 from cig_relay.config_view import MediaPart
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
@@ -204,11 +203,9 @@ class Relay:
 
     # --- addresses ------------------------------------------------------------------------------
 
-    def _sip_addr(self, server_bind: str) -> str:
-        bind = server_bind or self._configuration.part.bind
-        if not bind or ipaddress.ip_address(bind).is_unspecified:
-            return default_address()
-        return bind
+    def _sip_addr(self, server_bind: str, peer: str) -> str:
+        part = self._configuration.part
+        return sip_address(server_bind or part.bind, peer, part.settings.sip_override)
 
     async def _follow_route(self) -> None:
         while True:

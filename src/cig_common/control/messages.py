@@ -105,7 +105,9 @@ class AcceptCallRequest(Record):
     """A ``bang`` came from the secure side: check its I_MESSAGE and reserve the call's ports.
 
     ``id`` to ``dtmf`` are the fields of the ``bang`` as received; ``codec`` is the one of ``offer``
-    that the gateway will use towards the secure side.
+    that the gateway will use towards the secure side. ``sip_peer`` is the IP address of the PBX
+    that will be called, empty where it is not known: the sound's address on the SIP side has to be
+    of its family.
     """
 
     call: str
@@ -116,11 +118,15 @@ class AcceptCallRequest(Record):
     offer: tuple[str, ...]
     dtmf: int | None
     codec: str
+    sip_peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceCallRequest(Record):
-    """A call goes to the secure side: make its I_MESSAGE and reserve its ports."""
+    """A call goes to the secure side: make its I_MESSAGE and reserve its ports.
+
+    ``sip_peer`` is the IP address at which the PBX wants the sound, or from which it calls.
+    """
 
     call: str
     id: str
@@ -128,6 +134,7 @@ class PlaceCallRequest(Record):
     to_uri: str
     offer: tuple[str, ...]
     dtmf: int | None
+    sip_peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

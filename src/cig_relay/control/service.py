@@ -23,7 +23,8 @@ AGENT = "cig-relay/2.7.0"
 class RelayService:
     """The relay's parts. ``tel_addr`` and ``sip_addr`` give the local addresses of new calls.
 
-    ``sip_addr`` is given the address on which the server takes SIP (`HelloRequest.sip_bind`).
+    ``sip_addr`` is given the address on which the server takes SIP (`HelloRequest.sip_bind`) and
+    the PBX's; either may be empty. It raises CigError where the host has no way to the PBX.
     """
 
     pool: EnginePool
@@ -33,7 +34,7 @@ class RelayService:
     media: MediaEngine
     clock: Clock
     tel_addr: Callable[[], str]
-    sip_addr: Callable[[str], str]
+    sip_addr: Callable[[str, str], str]
     configuration: RelayConfiguration
     counters: Counter[str] = field(default_factory=Counter)
 

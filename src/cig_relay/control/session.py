@@ -173,7 +173,7 @@ class Session:
 
     async def _hello(self, request: HelloRequest) -> Record:
         # The server's SIP stays on this address while it lives, whatever cig.conf says by now.
-        self._server_bind = _checked_address(request.sip_bind)
+        self._server_bind = _checked_address("sip_bind", request.sip_bind)
         return self._service.hello()
 
     async def _status(self, request: StatusRequest) -> Record:
@@ -194,32 +194,33 @@ class Session:
         if request.codec not in _G711 or request.codec not in request.offer:
             raise CodecError(f"codec {request.codec[:40]!r} is not G.711 or was not offered")
         address, signer = await self._open(
-            request.call, request.id, Role.CALLEE, lambda: self._service.crypto.accept(request)
+            request, Role.CALLEE, lambda: self._service.crypto.accept(request)
         )
         return AcceptCallReply(address.addr, address.port, signer)
 
     async def _place_call(self, request: PlaceCallRequest) -> Record:
         address, message = await self._open(
-            request.call, request.id, Role.CALLER, lambda: self._service.crypto.place(request)
+            request, Role.CALLER, lambda: self._service.crypto.place(request)
         )
         return PlaceCallReply(message, address.addr, address.port)
 
     async def _open(
         self,
-        name: str,
-        id_: str,
+        request: AcceptCallRequest | PlaceCallRequest,
         role: Role,
         make_keys: Callable[[], Awaitable[tuple[CallKeys, _Extra]]],
     ) -> tuple[SipAddress, _Extra]:
+        name = request.call
+        sip_peer = _checked_address("sip_peer", request.sip_peer)
         if not 1 <= len(name) <= MAX_NAME or name in self._calls:
             raise ControlError(
                 f"call name {name[:MAX_NAME]!r} is in use already or has a wrong length"
             )
-        call = self._calls[name] = _Call(name, f"{self._number}/{name}", id_, role)
+        call = self._calls[name] = _Call(name, f"{self._number}/{name}", request.id, role)
         async with call.lock:
             try:
                 keys, extra = await make_keys()
-                address = await self._open_media(call, keys)
+                address = await self._open_media(call, keys, sip_peer)
             except BaseException:
                 del self._calls[name]
                 raise
@@ -227,7 +228,7 @@ class Session:
         self._service.counters[f"calls_{role}"] += 1
         return address, extra
 
-    async def _open_media(self, call: _Call, keys: CallKeys) -> SipAddress:
+    async def _open_media(self, call: _Call, keys: CallKeys, sip_peer: str) -> SipAddress:
         service = self._service
         try:
             address = await service.media.open_call(
@@ -236,7 +237,7 @@ class Session:
                 tel_rx=keys.rx,
                 tel_ssrc=keys.ssrc,
                 tel_local_addr=service.tel_addr(),
-                sip_local_addr=service.sip_addr(self._server_bind),
+                sip_local_addr=service.sip_addr(self._server_bind, sip_peer),
                 listener=self,
             )
         except BaseException:
@@ -312,12 +313,12 @@ class Session:
         return reply
 
 
-def _checked_address(text: str) -> str:
+def _checked_address(name: str, text: str) -> str:
     """Return the address in its usual form; empty stays empty. Raises ControlError."""
     try:
         return str(ipaddress.ip_address(text)) if text else ""
     except ValueError:
-        raise ControlError(f"sip_bind {text[:40]!r} is no IP address") from None
+        raise ControlError(f"{name} {text[:40]!r} is no IP address") from None
 
 
 def _mac(call: _Call, role: Role, request: AnswerMacRequest | CheckMacRequest) -> bytes:

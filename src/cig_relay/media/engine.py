@@ -113,7 +113,7 @@ class MediaEngine(Protocol):
 
     async def set_tel_leg(self, call: str, leg: TelLeg) -> None:
         """Name the CRS's side of the tel leg; STUN starts at once. Raises UnknownCallError, or
-        MediaError for an address that is none."""
+        MediaError for an address that is none, or of another family than the call's own."""
 
     def set_tel_media(self, call: str, codec: str, dtmf: int | None) -> None:
         """Set the tel side's codec and the DTMF payload type that its peer wants to get.
@@ -123,7 +123,7 @@ class MediaEngine(Protocol):
 
     def set_sip_media(self, call: str, media: SipMedia) -> None:
         """Set the PBX's side after an answer or re-INVITE. Raises UnknownCallError, CodecError,
-        or MediaError for an address that is none."""
+        or MediaError for an address that is none, or of another family than the call's own."""
 
     def statistics(self, call: str) -> CallStatistics:
         """Give the call's counters as of now; raises UnknownCallError."""

@@ -30,6 +30,18 @@ def sockaddr(addr: str, port: int) -> Sockaddr:
     return (address.compressed, port)
 
 
+def check_reach(remote: Sockaddr, local: str, side: str) -> None:
+    """Raise MediaError, naming ``side``, unless a socket on ``local`` can send to ``remote``.
+
+    An unspecified address is one to which nothing is sent.
+    """
+    theirs, ours = (ipaddress.ip_address(addr).version for addr in (remote[0], local))
+    if theirs != ours and not is_unspecified(remote):
+        raise MediaError(
+            f"{side}: media to {_text(remote)} (IPv{theirs}) cannot leave from {local} (IPv{ours})"
+        )
+
+
 def is_unspecified(remote: Sockaddr) -> bool:
     """Tell 0.0.0.0 and ::, with which old SIP phones say hold (RFC 3264 section 8.4)."""
     return ipaddress.ip_address(remote[0]).is_unspecified

@@ -26,7 +26,7 @@ from cig_relay.media.engine import (
     SipAddress,
     UnknownCallError,
 )
-from cig_relay.media.leg import Sockaddr, sockaddr
+from cig_relay.media.leg import Sockaddr, check_reach, sockaddr
 from cig_relay.media.ports import PortPool
 from cig_relay.media.sockets import Endpoint, open_endpoint, reserve
 from cig_relay.media.srtp import SrtpReceiver, SrtpSender
@@ -42,6 +42,7 @@ class _Call:
     """A bridge with its three sockets, its timer and its listener.
 
     ``settings`` are those of its beginning: a reload in mid-call changes nothing for it.
+    ``tel_addr`` and ``sip_addr`` are the local addresses.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class _Call:
         self.name = name
         self.bridge = bridge
         self.settings = settings
+        self.tel_addr = ""
+        self.sip_addr = ""
         self.endpoints: list[Endpoint] = []
         self.release: list[tuple[PortPool, int]] = []
         self._monotonic = clock.monotonic
@@ -234,6 +237,7 @@ class PythonMediaEngine:
 
     async def _open_sockets(self, call: _Call, tel_addr: str, sip_addr: str) -> int:
         tel_port, sockets = reserve(self._tel_pool, tel_addr, 1, "tel")
+        call.tel_addr, call.sip_addr = tel_addr, sip_addr
         call.release.append((self._tel_pool, tel_port))
         try:
             sip_port, pair = reserve(self._sip_pool, sip_addr, 2, "sip")
@@ -256,12 +260,14 @@ class PythonMediaEngine:
     async def set_tel_leg(self, call: str, leg: TelLeg) -> None:
         """Name the CRS's side of the tel leg; STUN starts at once.
 
-        Raises UnknownCallError, or MediaError for an address that is none.
+        Raises UnknownCallError, or MediaError for an address that is none or of another family.
         """
         found = self._get(call)
         addr = found.settings.tel_override.get(leg.addr, leg.addr)
+        remote = sockaddr(addr, leg.port)
+        check_reach(remote, found.tel_addr, "tel")
         now = self._clock.monotonic()
-        found.bridge.set_tel_leg(sockaddr(addr, leg.port), leg.ufrag, leg.pwd, now)
+        found.bridge.set_tel_leg(remote, leg.ufrag, leg.pwd, now)
         found.bridge.handle_timer(now)
         found.flush()
         found.arm()
@@ -278,12 +284,15 @@ class PythonMediaEngine:
     def set_sip_media(self, call: str, media: SipMedia) -> None:
         """Set the PBX's side after an answer or re-INVITE.
 
-        Raises UnknownCallError, CodecError, or MediaError for an address that is none.
+        Raises UnknownCallError, CodecError, or MediaError for an address that is none or of
+        another family than the call's own.
         """
         found = self._get(call)
         addr = found.settings.sip_override.get(media.addr, media.addr)
+        remote = sockaddr(addr, media.port)
+        check_reach(remote, found.sip_addr, "sip")
         session = SipSession(
-            rtp=sockaddr(addr, media.port),
+            rtp=remote,
             rtcp=sockaddr(addr, media.rtcp_port) if media.rtcp_port else None,
             codec=codecs.by_name(media.codec),
             dtmf=media.dtmf,

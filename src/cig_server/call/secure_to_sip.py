@@ -15,6 +15,7 @@ from cig_common.errors import CodecError, CrsUnavailableError
 from cig_server.call.direction import TEL_CODECS, TEL_DTMF, Direction, Interfaces
 from cig_server.call.model import Ending, Parties
 from cig_server.call.reason_header import reason_header
+from cig_server.sif.outgoing import host_address
 from umsg.messages import Bang
 from umsg.reasons import Reason
 
@@ -53,6 +54,7 @@ class SecureToSip(Direction):
             offer=bang.offer,
             dtmf=bang.dtmf,
             codec=self._codec,
+            sip_peer=str(host_address(self.parties.out_to) or ""),
         )
         reply = await self.relay.request(request, AcceptCallReply)
         self.sip_addr, self.sip_port = reply.sip_addr, reply.sip_port

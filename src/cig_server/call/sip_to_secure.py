@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from cig_common.control.messages import (
     CheckMacRequest,
     Done,
@@ -18,6 +20,14 @@ from cig_server.sif.events import IncomingInvite
 from cig_server.sif.reasons import sip_status_for
 from umsg.call_events import CallAnswered, CallGrowled
 from umsg.messages import Bang
+
+
+def _address_of(invite: IncomingInvite) -> str:
+    """Give the address at which the PBX wants the sound; from which it calls, if it names none."""
+    wanted = "" if invite.offer is None else invite.offer.media.addr
+    if wanted and not ipaddress.ip_address(wanted).is_unspecified:
+        return wanted
+    return invite.source.rpartition(":")[0].strip("[]")
 
 
 class SipToSecure(Direction):
@@ -43,6 +53,7 @@ class SipToSecure(Direction):
             sip_call_id=invite.call_id,
         )
         self.media = invite.offer.media if invite.offer is not None else None
+        self._sip_peer = _address_of(invite)
         self._mikey = b""
         self._answered = False
         self.answer: CallGrowled | CallAnswered | None = None
@@ -66,6 +77,7 @@ class SipToSecure(Direction):
             to_uri=self.parties.out_to,
             offer=TEL_CODECS,
             dtmf=TEL_DTMF,
+            sip_peer=self._sip_peer,
         )
         reply = await self.relay.request(request, PlaceCallReply)
         self._mikey = reply.mikey

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 
 import pytest
 
 from cig_common.config import loads
-from cig_relay.addresses import TelAddress, default_address, route_address
+from cig_common.errors import MediaError
+from cig_relay import addresses
+from cig_relay.addresses import TelAddress, default_address, route_address, sip_address
 from cig_relay.config_view import describe, media_settings
 from cig_relay.media.engine import PortRange
 
@@ -25,6 +28,54 @@ def test_an_override_is_asked_for_the_route() -> None:
 
 def test_default_address_is_one() -> None:
     ipaddress.ip_address(default_address())
+
+
+@pytest.mark.parametrize("bind", ["192.0.2.1", "2001:db8::1"])
+@pytest.mark.parametrize("peer", ["", "192.0.2.7", "2001:db8::7"])
+def test_the_sip_side_uses_the_address_of_bind(bind: str, peer: str) -> None:
+    assert sip_address(bind, peer) == bind
+
+
+@pytest.mark.parametrize(
+    ("bind", "peer"),
+    [
+        ("", ""),
+        ("", "192.0.2.7"),
+        ("", "::"),
+        ("::", "0.0.0.0"),
+        ("0.0.0.0", ""),
+        ("0.0.0.0", "2001:db8::7"),
+    ],
+)
+def test_all_addresses_and_no_pbx_of_ipv6(bind: str, peer: str) -> None:
+    assert sip_address(bind, peer) == default_address()
+
+
+@pytest.mark.parametrize("bind", ["", "::"])
+def test_all_addresses_and_a_pbx_of_ipv6(bind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def route(host: str, port: int, override: object) -> str:
+        assert host == "2001:db8::7"
+        return "2001:db8::1"
+
+    monkeypatch.setattr(addresses, "route_address", route)
+    assert sip_address(bind, "2001:db8::7") == "2001:db8::1"
+
+    def no_route(host: str, port: int, override: object) -> str:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(addresses, "route_address", no_route)
+    with pytest.raises(MediaError, match="no route to 2001:db8::7 over IPv6: Network is unreach"):
+        sip_address(bind, "2001:db8::7")
+
+
+def test_a_pbx_on_the_ipv6_loopback() -> None:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this host has no IPv6 loopback")
+    assert sip_address("", "::1") == "::1"
+    assert sip_address("::", "2001:db8::7", {"2001:db8::7": "::1"}) == "::1"
 
 
 async def test_tel_address_follows_the_route_to_the_first_crs_that_resolves(

@@ -216,7 +216,7 @@ async def relay(
             media=media,
             clock=clock,
             tel_addr=lambda: LOOPBACK,
-            sip_addr=lambda server_bind: server_bind or LOOPBACK,
+            sip_addr=lambda server_bind, peer: server_bind or LOOPBACK,
             configuration=relay_configuration(folder, media),
         )
         path = folder / "relay.sock"

@@ -393,6 +393,23 @@ async def test_a_call_over_ipv6(_):
 
 
 @on_both_loops
+async def test_an_address_of_the_other_family_is_refused_and_the_call_goes_on(call):
+    await call.talk()
+
+    def moved(addr: str) -> SipMedia:
+        return SipMedia(addr, 6000, 6001, "PCMU/8000", 96, 97, Direction.SENDRECV)
+
+    with pytest.raises(MediaError, match=r"sip: media to \[2001:db8::9\]:6000 \(IPv6\) cannot"):
+        call.engine.set_sip_media("one", moved("2001:db8::9"))
+    with pytest.raises(MediaError, match=r"tel: media to \[2001:db8::9\]:5004"):
+        await call.engine.set_tel_leg("one", TelLeg("2001:db8::9", 5004, UFRAG, PWD))
+    call.engine.set_sip_media("one", moved("::"))
+    call.set_sip(Direction.SENDRECV)
+    call.from_pbx(call.talker.audio())
+    await call.at_phone()
+
+
+@on_both_loops
 async def test_the_keys_go_with_the_call(call):
     await call.talk()
     call.from_phone(call.phone.audio())
