@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 
 from cig_cli.client import Answer
-from cig_cli.readfile import report, try_load
+from cig_cli.readfile import patient_load, refused
 
 MOST_COMPARED = 200_000
 """Here nobody else waits: so many entries are compared to find what came nearest."""
@@ -35,13 +35,14 @@ def route_in_file(
     path: str, uri: str, caller: str | None, *, as_json: bool, say: Callable[[str], None]
 ) -> Answer | None:
     """Follow a call through a file; None if that does not load, which is then told like `read`."""
+    from cig_common.config import ConfigError
     from cig_common.config.trace import trace
     from cig_common.config.trace_text import facts, rejection, text_lines
 
-    config, refusal = try_load(path)
-    if refusal is not None:
-        report(refusal.problems, refusal.warnings, as_json, say)
-    if config is None:
+    try:
+        config = patient_load(path)
+    except ConfigError as error:
+        refused(error, as_json=as_json, say=say)
         return None
     found = trace(config, uri, caller, MOST_COMPARED)
     lines = [json.dumps(facts(found))] if as_json else text_lines(found)

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why no entry matched a URI: the entries that came nearest, and what each of them lacks.
 
-Two ways lead to the nearest ones. A URI that is slightly changed (another scheme, no `+`, no
-extension) is looked up through the index, however long the maps are. All else is found by
-comparing with the entries one by one, and that has a bound.
+Two ways lead to the nearest ones. A URI that is slightly changed (another scheme, no `+`, another
+host of those in the maps) is looked up through the index, however long the maps are. All else is
+found by comparing with the entries one by one, and that has a bound: of longer maps a sample is
+compared that is spread over all of their length.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from string import ascii_lowercase, ascii_uppercase
 
 from cig_common.config.chains import Chain
@@ -23,6 +24,8 @@ MAX_NEAR = 5
 """At most so many entries are named."""
 
 _MAX_CANDIDATES = 1000
+_MAX_SWAPS = 20
+_SWAP_SAMPLE = 2000
 _TEL_CARE = frozenset("-.()w")
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
@@ -54,25 +57,21 @@ class Search:
 def nearest(chain: Chain, texts: Sequence[str], most: int) -> Search:
     """Look for what nearly matched; `texts` are the forms in which the URI was looked up.
 
-    Compares with at most `most` entries one by one.
+    Compares with all entries one by one if they are at most `most`, else with fewer.
     """
-    side, text = chain.side, texts[-1]
+    text = texts[-1]
+    ways = (_by_case(chain, text), _by_change(chain, text), _by_comparing(chain, text, most))
     found: dict[tuple[int, int], NearMiss] = {}
-    for map_name, entry in (*_by_case(chain, text), *_by_change(chain, text)):
-        if len(found) < MAX_NEAR:
-            place = entry.position.line, entry.position.column
-            found.setdefault(place, near_miss(map_name, entry, side, text))
-    for map_name, entry in _by_comparing(chain, text, most):
-        if len(found) < MAX_NEAR:
-            place = entry.position.line, entry.position.column
-            found.setdefault(place, near_miss(map_name, entry, side, text))
-    return Search(tuple(found.values()), min(most, len(chain)), len(chain))
-
-
-def near_miss(map_name: str, entry: Entry, side: Interface, text: str) -> NearMiss:
-    """Describe an entry that does not match `text`."""
-    pattern = entry.side(side)
-    return NearMiss(map_name, entry.name, entry.position.line, pattern.text, lacks(pattern, text))
+    for map_name, entry in itertools.chain.from_iterable(ways):
+        place = entry.position.line, entry.position.column
+        if place not in found:
+            pattern = entry.side(chain.side)
+            words = lacks(pattern, text)
+            found[place] = NearMiss(map_name, entry.name, place[0], pattern.text, words)
+        if len(found) == MAX_NEAR:
+            break
+    compared = len(range(0, len(chain), _step(chain, most)))
+    return Search(tuple(found.values()), compared, len(chain))
 
 
 def elsewhere(
@@ -87,7 +86,7 @@ def elsewhere(
     ready = [subject(text, kind) for text in texts]
     wanted = int(side is Interface.TEL)
     for uri_map in maps:
-        for index, written in enumerate(islice(uri_map.entries.texts(), max(0, most))):
+        for index, written in enumerate(itertools.islice(uri_map.entries.texts(), max(0, most))):
             most -= 1
             if not any(_may_match(written[wanted], text.text) for text in ready):
                 continue
@@ -182,7 +181,7 @@ def _matches_without(pattern: Pattern, own: str, here: Subject) -> bool:
 
 def _by_case(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
     ready = _caseless(subject(text, _kind(chain.side)))
-    for number in islice(chain.candidates(text), _MAX_CANDIDATES):
+    for number in itertools.islice(chain.candidates(text), _MAX_CANDIDATES):
         use, index = chain.locate(number)
         entry = use.map.entries[index]
         if entry.side(chain.side).match(ready) is not None:
@@ -190,26 +189,60 @@ def _by_case(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
 
 
 def _by_change(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
-    for other, _ in _changes(text, _kind(chain.side)):
+    changed = [other for other, _ in _changes(text, _kind(chain.side))]
+    for other in (*changed, *_swaps(chain, text)):
         if (found := chain.first(other)) is not None:
             use, entry, _ = found
             yield use.map.name, entry
 
 
-def _by_comparing(chain: Chain, text: str, most: int) -> list[tuple[str, Entry]]:
-    """Return the entries whose text is nearest to the URI's, of the first `most` of the chain."""
-    wanted = int(chain.side is Interface.TEL)
-    written = (texts[wanted] for use in chain.uses for texts in use.map.entries.texts())
+def _swaps(chain: Chain, text: str) -> list[str]:
+    """Return the URI with other hosts, or as an extension of other numbers, of those in the maps.
+
+    Those are taken from a sample of the entries: a long map has few hosts.
+    """
+    others: dict[str, None] = {}
+    for _, written in _sample(chain, _SWAP_SAMPLE):
+        if chain.side is Interface.SIP:
+            head, at, _ = text.rpartition("@")
+            host = written.rpartition("@")[2]
+            if at and "{" not in host:
+                others[f"{head}@{host}"] = None
+        else:
+            extension = text.partition(";")[2]
+            number, semicolon, _ = written.partition(";")
+            if extension and semicolon and "{" not in number:
+                others[f"{number};{extension}"] = None
+    return list(others)[:_MAX_SWAPS]
+
+
+def _by_comparing(chain: Chain, text: str, most: int) -> Iterator[tuple[str, Entry]]:
+    """Give the entries whose text is nearest to the URI's."""
     lower = text.lower()
     scored = (
-        (_distance(pattern.lower(), lower), number)
-        for number, pattern in enumerate(islice(written, most))
+        (_distance(written.lower(), lower), number) for number, written in _sample(chain, most)
     )
-    best = []
     for _, number in heapq.nsmallest(MAX_NEAR, scored):
         use, index = chain.locate(number)
-        best.append((use.map.name, use.map.entries[index]))
-    return best
+        yield use.map.name, use.map.entries[index]
+
+
+def _sample(chain: Chain, most: int) -> Iterator[tuple[int, str]]:
+    """Give the ids and patterns of all entries; of more than `most`, of a tenth of that."""
+    wanted = int(chain.side is Interface.TEL)
+    step = _step(chain, most)
+    if step == 1:
+        texts = (pair[wanted] for use in chain.uses for pair in use.map.entries.texts())
+        yield from enumerate(texts)
+        return
+    for number in range(0, len(chain), step):
+        use, index = chain.locate(number)
+        yield number, use.map.entries[index].side(chain.side).text
+
+
+def _step(chain: Chain, most: int) -> int:
+    """Return how far the entries of a sample are apart: one asked for alone costs ten in a row."""
+    return 1 if len(chain) <= most else -(-10 * len(chain) // most)
 
 
 def _distance(pattern: str, text: str) -> int:

@@ -131,7 +131,7 @@ def _near_rows(half: Half) -> Iterator[tuple[str, str]]:
         yield label, f"{line:<{long}}  {name:<{wide}}  {_short(miss.lacks)}"
         label = ""
     if half.compared < half.total:
-        yield "", f"(looked for among the first {half.compared:,} entries)"
+        yield "", f"(looked for among {half.compared:,} of them)"
 
 
 def _name(miss: NearMiss, several: bool) -> str:

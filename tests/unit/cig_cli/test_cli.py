@@ -145,6 +145,9 @@ def test_read_shows_no_more_than_anybody_reads(tmp_path: Path) -> None:
     assert result.output.endswith("\n300 errors\nERROR\n")
     facts = json.loads(run(1, "read", str(path), "--json").output)
     assert (len(facts["errors"]), facts["counts"]["errors"]) == (200, 300)
+    path.write_text("maps x;\n" * 12000)
+    end = "\n… and 11,800 more errors\n12,000 errors\nERROR\n"
+    assert run(1, "read", str(path)).output.endswith(end)
 
 
 class Terminal(io.StringIO):
