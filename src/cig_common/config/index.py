@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, compress
 from zlib import crc32
 
-CROWD = 8
+CROWD = 2
 """So many patterns under one key are simply tried; more are told apart by a middle literal."""
 
 _MIDDLE_OCTETS = 64
@@ -203,13 +203,13 @@ class _Filing:
         counts = [0] * (1 << 32 - shift)
         for key in self.keys:
             counts[key >> shift] += 1
-        if max(counts) <= CROWD:
-            return []
-        places: defaultdict[int, list[int]] = defaultdict(list)
-        for place, key in enumerate(self.keys):
-            if counts[key >> shift] > CROWD:
-                places[key].append(place)
-        return [(key, found) for key, found in places.items() if len(found) > CROWD]
+        shared = Counter(key for key in self.keys if counts[key >> shift] > CROWD)
+        found: dict[int, list[int]] = {key: [] for key in shared if shared[key] > CROWD}
+        if found:
+            for place, key in enumerate(self.keys):
+                if key in found:
+                    found[key].append(place)
+        return list(found.items())
 
     def distinct(self, places: list[int], hashes: Sequence[int]) -> list[int]:
         """Drop all but the first of equal patterns, told by `hashes`; return the other places."""
