@@ -9,9 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 PROMPT = "cig-cli$ "
-COMMANDS = ("echo ", "help", "quit", "read ", "route ", "show call", "show umsg", "status")
+COMMANDS = (
+    "echo ",
+    "help",
+    "quit",
+    "read ",
+    "reload",
+    "route ",
+    "show call",
+    "show umsg",
+    "status",
+)
 OPTIONS = {
     "read": ("--json", "--strict"),
+    "reload": ("--json", "--token-file "),
     "route": ("--file ", "--from ", "--json"),
     "show": ("--json",),
     "status": ("--json",),

@@ -271,11 +271,12 @@ def _common(one: str, other: str) -> int:
 
 def _may_match(pattern: str, text: str) -> bool:
     """Tell cheaply whether a pattern, as written, may match; errs on the side of yes."""
-    lower, pattern = text.lower(), pattern.lower()
-    if pattern.startswith("tel:") and not _TEL_CARE.isdisjoint(pattern):
+    lower = text.lower()
+    head, brace, rest = pattern.lower().partition("{")
+    tail = rest.rpartition("}")[2]
+    if head.startswith("tel:") and not _TEL_CARE.isdisjoint(head + tail):
         return True  # it is not compared as it is written
-    head, brace, rest = pattern.partition("{")
-    return lower.startswith(head) and (not brace or lower.endswith(rest.rpartition("}")[2]))
+    return lower.startswith(head) and (not brace or lower.endswith(tail))
 
 
 def _kind(side: Interface) -> Kind:

@@ -196,8 +196,9 @@ def offered(line: str) -> list[str]:
 
 
 def test_completion_of_options_and_files(tmp_path: Path) -> None:
-    assert offered("r") == ["read ", "route "]
+    assert offered("r") == ["read ", "reload", "route "]
     assert offered("route sip:1@h --f") == ["route sip:1@h --file ", "route sip:1@h --from "]
+    assert offered("reload ") == ["reload --json", "reload --token-file "]
     assert offered("read x --s") == ["read x --strict"]
     assert offered("status") == offered("nonsense ") == []
     (tmp_path / "a b.conf").touch()
