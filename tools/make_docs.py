@@ -2,7 +2,8 @@
 """Makes the reference of cig.conf's statements from the table that the reader goes by.
 
 `make docs` runs it. The Markdown table in docs/configuration.md is rewritten in place, and the man
-page cig.conf(5) is written to build/man from its source in docs/man.
+page cig.conf(5) is written to build/man from its source in docs/man. Its list of warnings is that
+of docs/warnings.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from cig_common.config.statements import STATEMENTS, Context, Spec
 
 PROJECT = Path(__file__).resolve().parents[1]
 GUIDE = PROJECT / "docs" / "configuration.md"
+WARNINGS = PROJECT / "docs" / "warnings.md"
 MAN_SOURCE = PROJECT / "docs" / "man" / "cig.conf.5.in"
 MAN_PAGE = PROJECT / "build" / "man" / "cig.conf.5"
 
@@ -74,11 +76,26 @@ def man_statements() -> str:
     return "\n".join(lines)
 
 
+def man_warnings(page: str) -> str:
+    """Return the man page's list of warnings, from the table at the top of docs/warnings.md."""
+    lines = [".PD 0"]
+    for code, meaning in re.findall(r"^\| \[(W\d+)\]\(.*?\) \| (.*?) \|$", page, re.MULTILINE):
+        lines += [".TP", f".B {code}", *_man_text(meaning)]
+    return "\n".join([*lines, ".PD"])
+
+
 def man_page(source: str) -> str:
-    """Return the man page: its source with the statements and the version put in."""
+    """Return the man page: its source with version, statements and warnings put in."""
     with (PROJECT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    return source.replace("@VERSION@", version).replace("@STATEMENTS@", man_statements())
+    parts = {
+        "@VERSION@": version,
+        "@STATEMENTS@": man_statements(),
+        "@WARNINGS@": man_warnings(WARNINGS.read_text("utf-8")),
+    }
+    for name, text in parts.items():
+        source = source.replace(name, text)
+    return source
 
 
 def man_code(text: str) -> str:

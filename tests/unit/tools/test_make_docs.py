@@ -5,7 +5,16 @@ import re
 from itertools import pairwise
 
 import pytest
-from make_docs import GUIDE, MAN_SOURCE, man_code, man_page, markdown_table, places, with_table
+from make_docs import (
+    GUIDE,
+    MAN_SOURCE,
+    WARNINGS,
+    man_code,
+    man_page,
+    markdown_table,
+    places,
+    with_table,
+)
 
 from cig_common.config import loads
 from cig_common.config.statements import STATEMENTS, Context, Spec
@@ -88,6 +97,12 @@ def test_the_man_page_has_the_sections_that_readers_look_for() -> None:
     for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "FILES", "SEE ALSO"):
         assert name in sections
     assert not re.search("@[A-Z]+@", PAGE), "a placeholder is left"
+
+
+def test_every_warning_that_is_explained_is_listed() -> None:
+    explained = re.findall(r"^## (W\d+)$", WARNINGS.read_text("utf-8"), re.MULTILINE)
+    assert len(explained) > 10
+    assert re.findall(r"^\.B (W\d+)\n[^.\n]", PAGE, re.MULTILINE) == explained
 
 
 def faults(line: str) -> list[str]:
