@@ -183,13 +183,15 @@ def paused(pid: int) -> Iterator[None]:
 
 @asynccontextmanager
 async def gateway(
-    *, pbx: str = "", any_caller: bool = True, look_over: bool = True
+    *, pbx: str = "", any_caller: bool = True, look_over: bool = True, **more: Any
 ) -> AsyncIterator[Gateway]:
     """Start everything; ``pbx`` is where calls to SIP go: ``host:port``, ``…;transport=tcp``.
 
-    With ``look_over`` False (for tests that kill a part) the checks at the end are left out.
+    ``more`` is for `cig_lab.environment.Plan`. With ``look_over`` False (for tests that kill a
+    part) the checks at the end are left out.
     """
-    plan = Plan(mgmt_port=ports.free_port(HOST, ("tcp",)), pbx=pbx, any_caller=any_caller)
+    mgmt_port = ports.free_port(HOST, ("tcp",))
+    plan = Plan(mgmt_port=mgmt_port, pbx=pbx, any_caller=any_caller, **more)
     async with Environment(plan) as lab:
         running = Gateway(lab)
         try:
