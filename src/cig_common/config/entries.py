@@ -48,6 +48,9 @@ _ENTRY = re.compile(
 _WORDS = re.compile(rf'{_GAP}([A-Za-z0-9_.-]++|"[^"\n]*+"|;)')
 
 
+_SIP, _TEL = Interface.SIP, Interface.TEL
+
+
 @dataclass(frozen=True, slots=True)
 class EntryRun:
     """A run of well-formed entries: its text, and the line and column where that begins."""
@@ -112,7 +115,8 @@ class Entries(Sequence[Entry]):
         if isinstance(index, slice):
             return tuple(self[at] for at in range(*index.indices(len(self))))
         found = self._at(index)
-        return self._entry(found, index, self._pattern(found, index, Interface.SIP), Interface.SIP)
+        sip = self._pattern(found, index, _SIP)
+        return self._entry(found, index, sip, self._pattern(found, index, _TEL))
 
     def __iter__(self) -> Iterator[Entry]:
         return (self[index] for index in range(len(self)))
@@ -142,7 +146,7 @@ class Entries(Sequence[Entry]):
 
     def literals(self, side: Interface) -> Iterator[tuple[str, ...]]:
         """Yield the literals of each entry's pattern on one side (see `Pattern.literals`)."""
-        kind, text, name = _KINDS[side], self._text, side.value
+        kind, text, name = Kind(side.value), self._text, side.value
         for offset in self._offsets:
             found = _ENTRY.match(text, offset)
             assert found is not None
@@ -155,28 +159,25 @@ class Entries(Sequence[Entry]):
         found = self._at(index)
         pattern = self._pattern(found, index, side)
         values = pattern.match(text)
-        return None if values is None else (self._entry(found, index, pattern, side), values)
+        if values is None:
+            return None
+        if side is _SIP:
+            return self._entry(found, index, pattern, self._pattern(found, index, _TEL)), values
+        return self._entry(found, index, self._pattern(found, index, _SIP), pattern), values
 
     def _at(self, index: int) -> re.Match[str]:
         found = _ENTRY.match(self._text, self._offsets[index])
         assert found is not None
         return found
 
-    def _entry(self, found: re.Match[str], index: int, made: Pattern, side: Interface) -> Entry:
-        """Make an entry of which the pattern of `side` has been made."""
-        other = self._pattern(found, index, side.other)
-        sip, tel = (made, other) if side is Interface.SIP else (other, made)
+    def _entry(self, found: re.Match[str], index: int, sip: Pattern, tel: Pattern) -> Entry:
         return Entry(found[2], sip, tel, Position(self._lines[index], self._columns[index]))
 
     def _pattern(self, found: re.Match[str], index: int, side: Interface) -> Pattern:
         group = 4 if found[3] == side else 5
-        start, end = found.start(1), found.start(group)
         line, column = self._lines[index], self._columns[index]
-        line, column = _advance(self._text, start, end, line, column)
-        return split_pattern(found[group], _KINDS[side], line, column)
-
-
-_KINDS = {Interface.SIP: Kind.SIP, Interface.TEL: Kind.TEL}
+        line, column = _advance(self._text, found.start(1), found.start(group), line, column)
+        return split_pattern(found[group], Kind.SIP if side is _SIP else Kind.TEL, line, column)
 
 
 def _advance(text: str, start: int, end: int, line: int, column: int) -> tuple[int, int]:

@@ -154,7 +154,7 @@ def split_literals(text: str, kind: Kind) -> tuple[str, ...]:
 
 
 def _is_canonical(text: str, kind: Kind) -> bool:
-    """Tell, for most patterns at least, that their literals need not be changed."""
+    """Tell of most patterns, or URIs, that are in canonical form that they are."""
     if kind is Kind.SIP:
         return text.startswith(("sip:", "sips:"))
     return kind is Kind.TEXT or (text.startswith("tel:") and not _TEL_CARE.search(text))
@@ -195,6 +195,8 @@ def canonical_tel(text: str) -> str:
     RFC 3966 section 5.1.1 for the separators; the manual, Overview, for `w`. What stands after
     the first `;` stays as it is. A text that is no tel URI is returned unchanged.
     """
+    if _is_canonical(text, Kind.TEL):
+        return text
     scheme = _SCHEME.match(text)
     if scheme is None or _lower(scheme[0]) != "tel:":
         return text

@@ -44,7 +44,7 @@ def _render_sip(pattern: Pattern, values: Mapping[str, str]) -> SipUri:
         raise UriError("the map's side is not a sip: URI")
     user: list[str] = []
     tail: list[str] = []
-    part = user if any("@" in literal for literal in (first, *pattern.literals[1:])) else tail
+    part = user if "@" in pattern.text else tail
     names = ("", *pattern.names)
     for name, literal in zip(names, (first, *pattern.literals[1:]), strict=True):
         value = values.get(name, "")
