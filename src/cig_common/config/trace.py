@@ -8,7 +8,7 @@ lack. `trace_text` prints it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -199,7 +199,7 @@ def _half(
         return half if half.uri is not None else replace(half, why=_fault(entry, matched, chain))
     search = nearest(chain, texts, most)
     near = (*search.found, *_outside(config, interface, texts, looked_in, most))
-    named = {item.line for item in looked_in}
+    named = _statements(config, {item.map_name for item in looked_in})
     warnings = tuple(warning for warning in config.warnings if warning.line in named)
     return replace(
         half,
@@ -208,6 +208,13 @@ def _half(
         total=search.total,
         warnings=warnings[:MOST_WARNINGS],
     )
+
+
+def _statements(config: Configuration, map_names: Set[str]) -> set[int]:
+    """Return the lines in which an interface names one of these maps."""
+    blocks = (config.tel, config.sip)
+    uses = (use for block in blocks for use in (*block.extension_maps, *block.source_maps))
+    return {use.position.line for use in uses if use.map.name in map_names}
 
 
 def _outside(
@@ -272,14 +279,14 @@ def _matched(chain: Chain, texts: list[str]) -> tuple[Matched, MapUse, Entry] | 
 
 
 def _warnings(config: Configuration, use: MapUse, entry: Entry) -> tuple[Diagnostic, ...]:
-    """Return the warnings about an entry, or about the statement that names its map."""
+    """Return the warnings about an entry, or about a statement that names its map."""
     last = max((entry.sip, entry.tel), key=lambda pattern: (pattern.line, pattern.column))
     begin = entry.position.line, entry.position.column
     end = last.line, last.column + len(last.text)
-    named = use.position.line
+    named = _statements(config, {use.map.name})
     found = (
         warning
         for warning in config.warnings
-        if warning.line == named or begin <= (warning.line, warning.column) <= end
+        if warning.line in named or begin <= (warning.line, warning.column) <= end
     )
     return tuple(found)[:MOST_WARNINGS]

@@ -208,6 +208,7 @@ def test_warnings_on_the_way_are_shown() -> None:
     assert found.caller is not None
     unused = "would match, but `srcsip2tel` is not in use"
     assert unused in [miss.lacks for miss in found.caller.near]
+    assert [warning.code for warning in found.caller.warnings] == ["W104"]
     found = trace(elaborate, "tel:+8888;1", "tel:+46")
     assert found.caller is not None
     assert [warning.code for warning in found.caller.warnings] == ["W104"]
