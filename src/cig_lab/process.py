@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ READY_SECONDS = 30.0
 STOP_SECONDS = 7.0
 """The daemons promise to stop within 5 s."""
 _TAIL_LINES = 15
+_TOLD = 100
+_TOLD_OCTETS = 4096
 
 
 class LabError(Exception):
@@ -48,6 +51,8 @@ class Child:
         self.log = log
         self._process = process
         self._notifications = notifications
+        self.told: deque[str] = deque(maxlen=_TOLD)
+        """What it has told its service manager, us, since it was ready; the last few of it."""
 
     @property
     def pid(self) -> int:
@@ -85,6 +90,7 @@ class Child:
         child = Child(name, process, log, notifications)
         try:
             await asyncio.wait_for(child._ready(), READY_SECONDS)
+            asyncio.get_running_loop().add_reader(notifications, child._hear)
         except (TimeoutError, LabError):
             await child.stop()
             raise LabError(f"{name} did not get ready\n{child.tail()}") from None
@@ -107,6 +113,11 @@ class Child:
                     return
         finally:
             ended.cancel()
+
+    def _hear(self) -> None:
+        # What nobody reads fills the socket, and then the program cannot tell any more.
+        with contextlib.suppress(BlockingIOError):
+            self.told.append(self._notifications.recv(_TOLD_OCTETS).decode(errors="replace"))
 
     async def wait(self) -> int:
         """Wait until it ends; gives the exit code."""
@@ -132,6 +143,8 @@ class Child:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.kill()
         code = await self._process.wait()
+        if self._notifications.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._notifications)
         self._notifications.close()
         return code
 
