@@ -22,7 +22,7 @@ from collections.abc import Callable
 import uvloop
 from pylibsrtp import Policy, Session
 
-from cig_common.control.messages import Direction, SipMedia, TelLeg
+from cig_common.control.media import Direction, SipMedia, TelLeg
 from cig_relay.media import codec
 from cig_relay.media.bridge import Bridge, SipSession
 from cig_relay.media.engine import MediaSettings, PortRange

@@ -23,7 +23,7 @@ from enum import Enum
 
 import pylibsrtp
 
-from cig_common.control.messages import Direction
+from cig_common.control.media import Direction
 from cig_relay.media.codec import Codec
 from cig_relay.media.engine import GATEWAY_DTMF, CallStatistics
 from cig_relay.media.leg import Leg, Sockaddr, is_unspecified

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cig_common.control.messages import LegStatistics, SipMedia, TelLeg
+from cig_common.control.media import LegStatistics, SipMedia, TelLeg
 from cig_common.errors import LocalError
 from mikey_sakke.srtp import SrtpKeys
 

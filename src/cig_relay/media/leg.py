@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 
-from cig_common.control.messages import LegStatistics
+from cig_common.control.media import LegStatistics
 from cig_common.errors import MediaError
 from cig_relay.media.codec import CLOCK_RATE, Codec
 from cig_relay.media.reception import Source

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from cig_common.clock import Clock, SystemClock
-from cig_common.control.messages import SipMedia, TelLeg
+from cig_common.control.media import SipMedia, TelLeg
 from cig_relay.media import codec as codecs
 from cig_relay.media.bridge import DEAD_AFTER, Bridge, Channel, MediaLost, SipSession, TelBound
 from cig_relay.media.engine import (

@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from cig_common.control.media import TelLeg
 from cig_common.control.messages import (
     CloseCallRequest,
     Done,
     SipMediaRequest,
     StatisticsReply,
-    TelLeg,
     TelLegRequest,
 )
 from cig_server.call.model import Ending, Parties

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cig_common.control.messages import SipMedia
+from cig_common.control.media import SipMedia
 from cig_server.sif.offer_answer import SdpOffer
 
 __all__ = [

@@ -22,7 +22,7 @@ from __future__ import annotations
 import ipaddress
 from enum import Enum, auto
 
-from cig_common.control.messages import SipMedia
+from cig_common.control.media import SipMedia
 from cig_common.errors import CigError
 from cig_server.sif.offer_answer import (
     BOTH,

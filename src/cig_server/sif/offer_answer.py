@@ -21,7 +21,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from cig_common.control.messages import Direction, SipMedia
+from cig_common.control.media import Direction, SipMedia
 from cig_common.errors import CodecError, PeerError
 from cig_server.sif.sdp import Attributes, Media, Origin, SdpError, SessionDescription
 from umsg.reasons import Reason

@@ -16,19 +16,16 @@ from hypothesis import strategies as st
 
 from cig_common.control.codec import ControlDecoder, Envelope
 from cig_common.control.failures import exception_for
+from cig_common.control.media import Direction, LegStatistics, SipMedia, TelLeg
 from cig_common.control.messages import (
     EVENTS,
     REPLIES,
     REQUESTS,
-    Direction,
     Done,
     ErrorCode,
     ErrorReply,
     HelloRequest,
-    LegStatistics,
-    SipMedia,
     SipMediaRequest,
-    TelLeg,
     TelLegRequest,
 )
 from cig_common.control.record import Record

@@ -11,20 +11,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from cig_common.control.media import Direction, SipMedia, TelLeg
 from cig_common.control.messages import (
     AcceptCallReply,
     AcceptCallRequest,
     AnswerMacRequest,
     CheckMacRequest,
     CloseCallRequest,
-    Direction,
     Done,
     MacReply,
-    SipMedia,
     SipMediaRequest,
     StatisticsReply,
     StatisticsRequest,
-    TelLeg,
     TelLegRequest,
     TelMediaRequest,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from aioice import stun
 from pylibsrtp import Policy, Session
 
-from cig_common.control.messages import Direction
+from cig_common.control.media import Direction
 from cig_relay.media import codec
 from cig_relay.media.bridge import Bridge, Channel, Datagram, MediaLost, SipSession, TelBound
 from cig_relay.media.rtp import RtpPacket

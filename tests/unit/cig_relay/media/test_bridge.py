@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cig_common.control.messages import Direction
+from cig_common.control.media import Direction
 from cig_relay.media import codec
 from cig_relay.media.bridge import DEAD_AFTER, LEARNING, MAX_SSRCS, MediaLost, TelBound
 from cig_relay.media.telephone_event import TelephoneEvent

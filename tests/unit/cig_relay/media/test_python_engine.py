@@ -12,7 +12,7 @@ import weakref
 import pytest
 import uvloop
 
-from cig_common.control.messages import Direction, SipMedia, TelLeg
+from cig_common.control.media import Direction, SipMedia, TelLeg
 from cig_common.errors import CodecError, MediaError
 from cig_relay.media import codec, rtcp
 from cig_relay.media.engine import (

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from cig_common.control.messages import Direction
+from cig_common.control.media import Direction
 from cig_relay.media import rtcp
 from cig_relay.media.bridge import Channel
 from cig_relay.media.rtcp import ReceiverReport, ReportBlock, SenderReport

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from cig_common.control.messages import Direction
+from cig_common.control.media import Direction
 from cig_common.errors import CodecError
 from cig_server.sif.leg import TABLE, Action, LateMediaError, Leg, Phase, Request
 from cig_server.sif.offer_answer import AddressFamilyError, LocalSession, read_offer

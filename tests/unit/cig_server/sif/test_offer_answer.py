@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cig_common.control.messages import Direction, SipMedia
+from cig_common.control.media import Direction, SipMedia
 from cig_common.errors import CodecError
 from cig_server.sif.offer_answer import (
     AddressFamilyError,
