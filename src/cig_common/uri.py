@@ -189,6 +189,8 @@ def _parse_host(text: str) -> tuple[str, int | None, str]:
 def _check_host(host: str) -> None:
     try:
         if host.startswith("["):
+            if "%" in host:  # A zone has no place in an IPv6reference (RFC 3261 section 25.1).
+                raise AddressValueError(host)
             IPv6Address(host[1:-1])
         elif not _HOST_NAME.fullmatch(host):
             IPv4Address(host)

@@ -69,9 +69,8 @@ class _Compiler:
         self._translate_maps: dict[str, TranslateMap] = {}
 
     def file(self, text: str, host: Host | None) -> Configuration:
-        last = text.rstrip()
-        line = last.count("\n") + 1
-        end = Word("", line, len(last) - (last.rfind("\n") + 1) + 1)
+        size = len(text.rstrip())
+        end = Word("", text.count("\n", 0, size) + 1, size - text.rfind("\n", 0, size))
         items = rejoin(parse(text), self._notes, end)
         readings = list(self._reader.read(items, Context.FILE))
         # Maps first: the manual has them on top, but nothing says that they must be.

@@ -44,7 +44,9 @@ def load(path: str | os.PathLike[str], host: Host | None = _HOST) -> Configurati
         # What a full disk or an editor that was killed leaves; it would reject every call.
         hint = "was it cut short? A configuration has at least an `interfaces` block"
         raise _refused(filename, "is empty", hint)
-    return loads(_decode(data, filename), filename, host)
+    text = _decode(data, filename)
+    del data  # A big file need not be in memory twice.
+    return loads(text, filename, host)
 
 
 def loads(text: str, filename: str = "cig.conf", host: Host | None = None) -> Configuration:

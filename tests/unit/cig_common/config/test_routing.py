@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Routing beyond the manual's examples: order, the second pass, and what strangers try."""
 
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cig_common.config import Configuration, Interface, loads
-from cig_common.config.routing import Missing, RouteRejected, route
+from cig_common.config.routing import Missing, RouteRejected, from_hit, route, to_hit
 from cig_common.uri import SipUri, TelUri
 
 
@@ -180,3 +182,130 @@ def test_source_maps_that_do_not_match_are_not_replaced_by_extension_maps() -> N
 def test_an_interface_without_maps() -> None:
     with pytest.raises(RouteRejected, match="no to-URI: the interface has no map"):
         route(loads(""), Interface.SIP, "sip:1@h", "sip:2@h")
+
+
+def test_half_a_route() -> None:
+    found = route(PLAIN, Interface.SIP, "sip:46@gw", "sip:101@pbx.com")
+    assert to_hit(PLAIN, Interface.SIP, "sip:46@gw") == found.to_hit
+    assert from_hit(PLAIN, Interface.SIP, "sip:101@pbx.com") == found.from_hit
+    with pytest.raises(RouteRejected) as rejected:
+        to_hit(PLAIN, Interface.SIP, "sip:46@elsewhere")
+    assert rejected.value.missing is Missing.TO
+    with pytest.raises(RouteRejected) as rejected:
+        from_hit(PLAIN, Interface.TEL, "tel:46")
+    assert rejected.value.missing is Missing.FROM
+
+
+@pytest.mark.parametrize(
+    ("sip", "tel", "interface", "dialled"),
+    [
+        # A pattern of the other scheme matches what came in, but gives nothing that may be sent.
+        ("sip:{x}@gw", "sip:{x}@gw", Interface.SIP, "sip:46@gw"),
+        ("tel:+{x}", "tel:+{x}", Interface.TEL, "tel:+46"),
+        ("{x}", "{x}", Interface.SIP, "sip:46@gw"),
+        ("{x}", "{x}", Interface.TEL, "tel:+46"),
+        ("{x}@gw", "tel:+{x}", Interface.SIP, "sip:46@gw"),
+        # A URI of the other scheme is no match for a pattern with the side's own.
+        ("sip:{x}", "tel:+{x}", Interface.SIP, "tel:+46"),
+        ("sip:{x}", "tel:+{x}", Interface.SIP, "sips:46"),
+        ("sip:{x}@gw", "tel:{x}", Interface.TEL, "sip:46@gw"),
+    ],
+)
+def test_only_a_map_turns_one_scheme_into_the_other(
+    sip: str, tel: str, interface: Interface, dialled: str
+) -> None:
+    config = loads(
+        f"""map m {{ entry e sip "{sip}" tel "{tel}"; }}
+        interfaces {{ tel {{ extension map m; }} sip {{ extension map m; bind ::1; }} }}"""
+    )
+    with pytest.raises(RouteRejected):
+        to_hit(config, interface, dialled)
+
+
+def test_a_map_may_turn_any_scheme_into_the_other() -> None:
+    config = gateway(
+        'entry e tel "sip:{x}@gw" sip "sips:{x}@pbx.com";',
+        'entry e sip "tel:+{x}" tel "tel:+46{x}";',
+    )
+    assert to_sip(config, "sip:7@gw") == "sips:7@pbx.com"
+    assert to_hit(config, Interface.SIP, "tel:+7").uri == "tel:+467"
+
+
+V6 = gateway(
+    'entry e tel "tel:+8888;{n}" sip "sip:{n}@[2001:db8::1]:5070;transport=tcp";',
+    'entry a sip "sip:{n}@[2001:DB8::2]" tel "tel:+1{n}";'
+    'entry b sip "sip:{n}@[2001:db8::2]:5070" tel "tel:+2{n}";'
+    'entry c sip "sip:[2001:db8::3]" tel "tel:+3";'
+    'entry d sip "sip:{n}@[2001:db8::4]:5070;transport=tcp" tel "tel:+4{n}";',
+)
+
+
+@pytest.mark.parametrize(
+    ("dialled", "uri", "reduced"),
+    [
+        ("sip:6@[2001:db8::2]", "tel:+16", False),
+        ("sip:6@[2001:dB8::2]:5060", "tel:+16", True),
+        ("sip:6@[2001:db8::2];transport=udp", "tel:+16", True),
+        ("<sip:6@[2001:db8::2]:5060;lr>;tag=1", "tel:+16", True),
+        ("sip:6@[2001:db8::2]:5070", "tel:+26", False),
+        ("sip:6@[2001:db8::2]:5070?Subject=x", "tel:+26", False),
+        ("sip:[2001:DB8::3]", "tel:+3", False),
+        ("sip:[2001:db8::3]:5070;lr", "tel:+3", True),
+        ("sip:6@[2001:db8::4]:5070;transport=tcp", "tel:+46", False),
+    ],
+)
+def test_an_ipv6_host_that_came_in(dialled: str, uri: str, reduced: bool) -> None:
+    hit = to_hit(V6, Interface.SIP, dialled)
+    assert (hit.uri, hit.reduced) == (uri, reduced)
+
+
+@pytest.mark.parametrize(
+    "dialled", ["sip:6@[2001:db8::5]", "sip:6@[2001:db8::2", "sip:6@2001:db8::2"]
+)
+def test_another_ipv6_host(dialled: str) -> None:
+    with pytest.raises(RouteRejected):
+        to_hit(V6, Interface.SIP, dialled)
+
+
+@pytest.mark.parametrize(
+    ("tail", "uri"),
+    [
+        ("[2001:db8::1]", "sip:7@[2001:db8::1]"),
+        ("[2001:db8::1]:5070", "sip:7@[2001:db8::1]:5070"),
+        ("[2001:db8::1]:transport=tls", "sip:7@[2001:db8::1];transport=tls"),
+        ("[2001:db8::1]:5070;transport=tcp", "sip:7@[2001:db8::1]:5070;transport=tcp"),
+        ("[::ffff:192.0.2.1]", "sip:7@[::ffff:192.0.2.1]"),
+        ("[2001:db8::1]{discard}", "sip:7@[2001:db8::1]"),
+        ("2001:db8::1", None),
+        ("[2001:db8::1", None),
+        ("[2001:db8::g]", None),
+        ("[192.0.2.1]", None),
+        ("[fe80::1%eth0]", None),
+        ("[2001:db8::1]5070", None),
+    ],
+)
+def test_an_ipv6_host_to_call(tail: str, uri: str | None) -> None:
+    config = gateway(f'entry e tel "tel:+8888;{{u}}" sip "sip:{{u}}@{tail}";')
+    if uri is not None:
+        assert to_sip(config, "tel:+8888;7") == uri
+        return
+    assert "W107" in {warning.code for warning in config.warnings}
+    with pytest.raises(RouteRejected, match="matched, but"):
+        to_sip(config, "tel:+8888;7")
+
+
+def test_bind_to_an_ipv6_address() -> None:
+    config = loads("interfaces { sip { bind 2001:db8::1; port 5070; } }")
+    assert config.sip.bind == ip_address("2001:db8::1")
+    assert config.sip.port == 5070
+
+
+@pytest.mark.parametrize(
+    ("text", "calls", "line"),
+    [("", 1000, None), ("max_calls 1;", 1, 2), ("max_calls 1400;", 1400, 2)],
+)
+def test_max_calls(text: str, calls: int, line: int | None) -> None:
+    config = loads(f"interfaces {{\n{text}\n sip {{ bind ::1; }} }}")
+    assert config.max_calls == calls
+    place = config.max_calls_position
+    assert (place and place.line) == line
