@@ -14,7 +14,9 @@ from itertools import accumulate
 
 from cig_common.config.index import PatternIndex
 from cig_common.config.model import Entry, Interface, MapUse, SipInterface, TelInterface
-from cig_common.config.patterns import GAP, Kind, generic, subject
+from cig_common.config.patterns import GAP, Kind, Pattern, generic, subject
+
+_MOST_EARLIER = 1024
 
 
 class Chain:
@@ -70,6 +72,8 @@ class Chain:
     def covered(self) -> Iterator[tuple[int, int]]:
         """Yield (id, id of an earlier entry that takes all that this one would match)."""
         candidates = self._index.candidates
+        # The few patterns that take much are decoded once, not for each entry that they take.
+        earlier: dict[int, Pattern] = {}
         for number, literals in enumerate(self._literals()):
             # Nearly always nothing comes before the entry itself.
             found = candidates(GAP.join(literals))
@@ -79,8 +83,12 @@ class Chain:
             for other in found:
                 if other >= number:
                     break
-                use, at = self.locate(other)
-                if use.map.entries.match(at, self.side, prepared) is not None:
+                if other not in earlier:
+                    if len(earlier) == _MOST_EARLIER:
+                        earlier.clear()
+                    use, at = self.locate(other)
+                    earlier[other] = use.map.entries[at].side(self.side)
+                if earlier[other].match(prepared) is not None:
                     yield number, other
                     break
 

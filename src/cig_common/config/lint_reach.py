@@ -8,7 +8,7 @@ told only if it is covered in every chain that its map is in and that is ever as
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cig_common.config.chains import Chain
 from cig_common.config.model import Configuration, Interface, UriMap
@@ -46,14 +46,24 @@ class _Reach:
 def lint_reach(config: Configuration, notes: Notes) -> None:
     """Add the warnings about entries that no URI can reach."""
     reaches: dict[str, _Reach] = {}
-    for side in Interface:
-        # Where nothing can be dialled no call comes in, and no caller is looked up.
-        if config.to_chain(side).uses:
-            _look_into(config.to_chain(side), reaches)
-            _look_into(config.from_chain(side), reaches)
+    for chain in _asked(config):
+        _look_into(chain, reaches)
     for uri_map in config.maps:
         if uri_map.name in reaches:
             _tell(uri_map, reaches[uri_map.name], notes)
+
+
+def _asked(config: Configuration) -> Iterable[Chain]:
+    """Return the chains that are ever asked, each of two that are the same once.
+
+    Where nothing can be dialled no call comes in, and no caller is looked up.
+    """
+    chains: dict[tuple[Interface, tuple[str, ...]], Chain] = {}
+    for side in Interface:
+        if config.to_chain(side).uses:
+            for chain in (config.to_chain(side), config.from_chain(side)):
+                chains.setdefault((side, tuple(use.map.name for use in chain.uses)), chain)
+    return chains.values()
 
 
 def _look_into(chain: Chain, reaches: dict[str, _Reach]) -> None:
