@@ -35,7 +35,9 @@ _SPACE = rf"(?=[\s\/]){_GAP}"
 _HEAD = rf"entry{_SPACE}[A-Za-z][A-Za-z0-9_.-]*+{_SPACE}"
 _SIDE = rf'{_GAP}"[^"\n]*+"{_GAP}'
 _RUN_LENGTH = 1000
-RUN = rf"(?>(?:{_GAP}{_HEAD}(?>sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});){{1,{_RUN_LENGTH}}})"
+_ONE = f"{_HEAD}(?>sip{_SIDE}tel{_SIDE}|tel{_SIDE}sip{_SIDE});"
+# Begins with `entry` itself: a gap in front would be walked over again at each of its comments.
+RUN = rf"(?>{_ONE}(?:{_GAP}{_ONE}){{0,{_RUN_LENGTH}}})"
 """What a run of entries looks like, as a regular expression without groups.
 
 A longer run is several: what a repetition keeps for each of its rounds stays small so.

@@ -19,7 +19,8 @@ from cig_common.config.notes import Notes
 from cig_common.config.statements import STATEMENTS, Arg, Context, Spec
 from cig_common.config.syntax import Block, Item, Statement, Stray, Word, statements
 
-_DOUBTED = 8
+# No statement has more words.
+_LONGEST = 8
 _MERGE_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 
 
@@ -109,63 +110,62 @@ class Reader:
         self, words: tuple[Word, ...], context: Context, closed: bool
     ) -> Iterator[Reading]:
         """Read one statement, or several where a `;` is missing between them."""
-        while words:
-            taken = self._take(words, context)
+        at = 0
+        while at < len(words):
+            taken = self._take(words, at, context)
             if taken is None:
                 return
-            reading, rest, exact = taken
+            reading, at, exact = taken
             spec = reading.spec
+            after = words[at] if at < len(words) else None
             if spec.opens is not None:
                 if exact:
-                    self._refuse(words, rest[0] if rest else words[-1], *_no_block(spec))
+                    self._refuse(words, after or words[-1], *_no_block(spec))
                 return
-            if rest and rest[0].text in (",", "\N{FULLWIDTH SEMICOLON}"):
-                self._notes.error(rest[0], f"`{rest[0].text}` ends no statement", "write `;`")
-                rest = rest[1:]
-                closed = closed or not rest
-                if rest and not accepts(context, rest[0]):
-                    return
-            elif rest and not accepts(context, rest[0]):
+            if after is not None and after.text in (",", "\N{FULLWIDTH SEMICOLON}"):
+                self._notes.error(after, f"`{after.text}` ends no statement", "write `;`")
+                at += 1
+                closed = closed or at == len(words)
+            elif after is not None and not accepts(context, after):
                 if exact:
-                    self._refuse(rest, rest[0], *_surplus(spec, rest[0]))
+                    self._refuse(words, after, *_surplus(spec, after))
                 return
-            elif rest or not closed:
-                self._missing_end(spec, words[len(words) - len(rest) - 1])
+            elif after is not None or not closed:
+                self._missing_end(spec, words[at - 1])
             yield reading
-            words = rest
 
     def _block(self, block: Block, context: Context) -> Iterator[Reading]:
-        words = block.words
+        words, at = block.words, 0
         if not words:
             hint = "write " + " or ".join(spec.usage for spec in _blocks(context))
             self._notes.error(block.start, "a block without a name before its `{`", hint)
-            return
-        while words:
-            taken = self._take(words, context)
+        while at < len(words):
+            taken = self._take(words, at, context)
             if taken is None:
                 return
-            reading, rest, exact = taken
+            reading, at, exact = taken
             spec = reading.spec
             if spec.opens is None:
-                self._missing_end(spec, words[len(words) - len(rest) - 1])
+                self._missing_end(spec, words[at - 1])
                 yield reading
-            elif rest:
+            elif at < len(words):
                 if exact:
-                    message = f"`{rest[0].text}` is too much before the `{{`"
-                    self._refuse(words, rest[0], message, f"write {spec.usage}")
+                    message = f"`{words[at].text}` is too much before the `{{`"
+                    self._refuse(words, words[at], message, f"write {spec.usage}")
                 return
             else:
                 items = block.items
                 yield Reading(spec, reading.position, reading.arguments, reading.sides, items)
-            words = rest
 
     def _take(
-        self, words: tuple[Word, ...], context: Context
-    ) -> tuple[Reading, tuple[Word, ...], bool] | None:
-        """Take a statement's words off the front; None when one is wrong, which is noted.
+        self, words: tuple[Word, ...], at: int, context: Context
+    ) -> tuple[Reading, int, bool] | None:
+        """Take a statement's words from `at` on; None when one is wrong, which is noted.
 
-        Returns its reading, the words left over, and whether its keyword stood there exactly.
+        Returns its reading, where the words left over begin, and whether its keyword stood there
+        exactly.
         """
+        words = words[at : at + _LONGEST]
         spec, exact = find(words[0], context)
         if not exact:
             self._refuse(words, *_unknown(words[0], context, spec))
@@ -177,10 +177,14 @@ class Reader:
         if taken is None:
             self._doubt(words)
             return None
-        return *taken, exact
+        reading, count = taken
+        return reading, at + count, exact
 
-    def _fit(self, spec: Spec, words: tuple[Word, ...]) -> tuple[Reading, tuple[Word, ...]] | None:
-        """Fit words to the statement that they begin; None when one is wrong, which is noted."""
+    def _fit(self, spec: Spec, words: tuple[Word, ...]) -> tuple[Reading, int] | None:
+        """Fit words to the statement that they begin; None when one is wrong, which is noted.
+
+        Returns its reading and how many words it takes.
+        """
         position = Position(words[0].line, words[0].column)
         count = len(spec.keywords)
         for expected, word in zip(spec.keywords[1:], words[1:count], strict=False):
@@ -207,7 +211,7 @@ class Reader:
                 what = "has no name"
             self._error(words[-1], f"this `{spec.keyword}` {what}", f"write {spec.usage}")
             return None
-        return Reading(spec, position, arguments, sides), words[needed:]
+        return Reading(spec, position, arguments, sides), needed
 
     def _sides(self, spec: Spec, words: tuple[Word, ...]) -> dict[str, Word] | None:
         """Read `sip "…" tel "…"` in either order; fewer words than needed pass here."""
@@ -253,7 +257,7 @@ class Reader:
 
     def _doubt(self, words: Sequence[Word]) -> None:
         """Remember what a statement that is left out might have defined."""
-        self._notes.doubtful.update(word.text for word in words[:_DOUBTED])
+        self._notes.doubtful.update(word.text for word in words[:_LONGEST])
 
 
 def _unknown(word: Word, context: Context, near: Spec | None) -> tuple[Word, str, str]:
