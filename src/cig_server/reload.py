@@ -74,7 +74,8 @@ class Reloader:
     @property
     def relay_differs(self) -> bool:
         """Whether the relay is known to use another cig.conf."""
-        return bool(self._relay_digest) and self._relay_digest != self._loaded.digest
+        told = self._gateway.relay.connected and bool(self._relay_digest)
+        return told and self._relay_digest != self._loaded.digest
 
     async def reload(self, by: str) -> ReloadReport:
         """Take the file, or refuse it; ``by`` is who asks."""
