@@ -19,7 +19,7 @@ SETUP := VENV='$(VENV)' $(PYTHON) tools/setup.py
 # Matplotlib's font list, for the demonstration's picture, goes where everything else goes.
 export MPLCONFIGDIR ?= $(or $(CIG_CACHE),$(HOME)/.cache/cig)/matplotlib
 
-.PHONY: help demo test setup setup-demo lint unit e2e bench docs lock clean
+.PHONY: help demo test setup setup-demo lint unit e2e bench soak-reload docs lock clean
 .NOTPARALLEL:
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make lint    ruff, mypy and the import contracts'
 	@echo 'make unit    unit tests; make e2e: end-to-end tests (PYTEST_ARGS=)'
 	@echo 'make bench   measure what is promised to be fast'
+	@echo 'make soak-reload  1,000 reloads under 50 calls a second (ARGS=--help: other sizes)'
 	@echo 'make docs    write what of the documentation is made from the code'
 	@echo 'make lock    write requirements.lock anew (ARGS="package ...": these only)'
 	@echo 'make clean   remove the environment and everything else that make wrote here'
@@ -67,6 +68,9 @@ bench: setup-demo
 
 docs: setup-demo
 	@$(BIN)/python tools/make_docs.py
+
+soak-reload: setup
+	@$(BIN)/python tests/bench/soak_reload.py $(ARGS)
 
 lock:
 	@PYTHON='$(PYTHON)' tools/lock.sh $(ARGS)

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def _address(context: click.Context, option: click.Parameter, value: str | None)
     return value
 
 
+def _uid(context: click.Context, option: click.Parameter, value: str | None) -> int:
+    if value is None:
+        return os.geteuid()
+    if value.isascii() and value.isdigit():
+        return int(value)
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except (KeyError, ValueError):
+        raise click.BadParameter(f"there is no user {value!r} on this host") from None
+
+
 @click.command(name="cig-relay")
 @click.option(
     "--config",
@@ -70,9 +82,10 @@ def _address(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option(
     "--server-uid",
-    type=click.IntRange(0),
+    metavar="UID|USER",
+    callback=_uid,
     default=None,
-    help="The only uid that may use the control socket. [default: one's own]",
+    help="The only user that may use the control socket. [default: one's own]",
 )
 @click.option(
     "--engines",
@@ -102,7 +115,7 @@ def main(
     config_path: Path,
     userdata: Path,
     socket_path: Path,
-    server_uid: int | None,
+    server_uid: int,
     engines: int,
     log_path: Path | None,
     log_level: str,
@@ -114,7 +127,7 @@ def main(
         config=config_path,
         userdata=userdata,
         socket=socket_path,
-        server_uid=os.geteuid() if server_uid is None else server_uid,
+        server_uid=server_uid,
         engines=engines,
         tel_addr=tel_addr,
     )

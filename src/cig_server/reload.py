@@ -27,7 +27,7 @@ from typing import Any
 from cig_common.clock import Clock, timestamp
 from cig_common.config import ConfigError, Configuration, Diagnostic, SipInterface
 from cig_common.control.messages import CommitReloadRequest, Done, PrepareReloadRequest
-from cig_common.errors import CigError, RelayUnavailableError
+from cig_common.errors import CigError, LocalError, RelayUnavailableError
 from cig_common.loading import LOAD_SECONDS, Loaded, LoadFailedError, load_beside
 from cig_common.notify import notify, reloading
 from cig_server.config_view import ServerPart, changes, server_part
@@ -41,6 +41,11 @@ _RELAY_SECONDS = LOAD_SECONDS + 10.0
 _LINES_AT_ONCE = 100
 
 _RELAY_AWAY = "cig-relay is not connected: it takes the file when it starts"
+_STOPPING = "the gateway is being stopped"
+
+
+class _StoppingError(LocalError):
+    """The gateway began to stop while the relay prepared the file."""
 
 
 class Reloader:
@@ -114,7 +119,7 @@ class Reloader:
 
     async def _attempt(self, by: str) -> ReloadReport:
         if self._gateway.stopping:
-            return self._refused(by, "the gateway is being stopped")
+            return self._refused(by, _STOPPING)
         try:
             loaded = await load_beside(self._path, server_part)
         except ConfigError as error:
@@ -157,10 +162,12 @@ class Reloader:
         try:
             await relay.request(PrepareReloadRequest(digest), Done, _RELAY_SECONDS)
             if self._gateway.stopping:
-                raise RelayUnavailableError("the gateway is being stopped")
+                raise _StoppingError(_STOPPING)
             await relay.request(CommitReloadRequest(digest), Done)
         except RelayUnavailableError:
             return _RELAY_AWAY
+        except _StoppingError:
+            raise
         except CigError:
             # A relay that was started meanwhile has prepared nothing, but read the file itself.
             if self._relay_digest != digest:

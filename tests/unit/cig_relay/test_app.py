@@ -183,7 +183,10 @@ async def test_a_wrong_configuration_is_told_and_refused(folder: Path, text: str
     assert b"Traceback" not in err
 
 
-@pytest.mark.parametrize("arguments", [("--tel-addr", "nowhere"), ("--engines", "0"), ("--odd",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--tel-addr", "nowhere"), ("--engines", "0"), ("--odd",), ("--server-uid", "no-such-user")],
+)
 async def test_a_wrong_command_line_is_told(folder: Path, arguments: tuple[str, ...]) -> None:
     process = await _start(folder, *arguments)
     _, err = await asyncio.wait_for(process.communicate(), 30)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The unit files call our programs with options that those have, and systemd understands them."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from cig_cli.main import main as cig_cli
+from cig_relay.app import main as cig_relay
+from cig_server.app import main as cig_server
+
+FOLDER = Path(__file__).parents[2] / "etc" / "systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
+BIN = "/opt/cig/bin/"
+PROGRAMS = {"cig-cli": cig_cli, "cig-relay": cig_relay, "cig-server": cig_server}
+
+
+def settings(unit: Path) -> dict[str, str]:
+    """The last value of each setting."""
+    lines = [line for line in unit.read_text().splitlines() if line[:1].isalpha()]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_there_is_one_for_each_daemon() -> None:
+    assert [unit.name for unit in UNITS] == ["cig-relay.service", "cig-server.service"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_our_programs_know_the_options(unit: Path) -> None:
+    said = settings(unit)
+    assert said["Type"] == "notify"
+    commands = [shlex.split(said[key]) for key in ("ExecStart", "ExecReload")]
+    ours = [command for command in commands if command[0].startswith(BIN)]
+    assert ours
+    for path, *words in ours:
+        name = path.removeprefix(BIN)
+        # The user of an installation need not exist here.
+        arguments = ["root" if word == "cigserver" else word for word in words]
+        context = PROGRAMS[name].make_context(name, arguments)
+        if isinstance(PROGRAMS[name], click.Group):
+            command = PROGRAMS[name].get_command(context, arguments[0])
+            assert command is not None
+            command.make_context(arguments[0], arguments[1:], parent=context)
+
+
+def test_a_reload_of_the_server_is_a_command_whose_failure_systemctl_sees() -> None:
+    assert settings(FOLDER / "cig-server.service")["ExecReload"].startswith(f"{BIN}cig-cli reload")
+
+
+def test_the_two_have_different_users_and_one_group() -> None:
+    relay, server = (settings(unit) for unit in UNITS)
+    assert relay["User"] != server["User"]
+    assert relay["Group"] == server["Group"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")
+def test_systemd_understands_them(tmp_path: Path) -> None:
+    for unit in UNITS:
+        text = unit.read_text()
+        for name in PROGRAMS:
+            text = text.replace(f"{BIN}{name}", "/bin/true")  # it wants the programs to exist
+        (tmp_path / unit.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "--man=no", "verify", *map(str, sorted(tmp_path.iterdir()))],
+        env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
