@@ -97,16 +97,20 @@ async def soak(
     pause: float,
     most_seconds: float,
     samples: int = 10,
+    warm_up: float = 0.0,
 ) -> Soaked:
     """Reload ``reloads`` times under ``rate`` calls a second, for ``most_seconds`` at the most.
 
-    ``pause`` is the time from the end of one reload to the next, seconds.
+    ``pause`` is the time from the end of one reload to the next, seconds. The calls run alone for
+    ``warm_up`` seconds first: the SIP stack keeps what it knows of a call for up to 32 s (RFC 3261,
+    timers H and J), so its memory grows for that long and then stays.
     """
     result = Soaked()
     files = Files(lab)
-    began = time.monotonic()
-    result.memory.append(_sample(lab, 0))
     async with answering(lab), calling(lab, folder, rate) as calls:
+        await asyncio.sleep(warm_up)
+        began = time.monotonic()
+        result.memory.append(_sample(lab, 0))
         async with connection(lab) as reload:
             every = max(1, reloads // samples)
             while result.reloads < reloads and time.monotonic() - began < most_seconds:
