@@ -137,7 +137,7 @@ def main(
 def _run(options: Options, log_path: Path | None, level: int) -> int:
     try:
         # A big file in a process of its own: what compiling it takes of memory ends with that.
-        loaded = asyncio.run(load_beside(options.config, media_part))
+        loaded = asyncio.run(load_beside(options.config, media_part, ask_host=False))
     except ConfigError as error:
         click.echo(str(error), err=True)
         return error.exit_code

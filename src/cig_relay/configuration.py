@@ -63,7 +63,7 @@ class RelayConfiguration:
             try:
                 loaded = self._loaded
                 if loaded.digest != digest:
-                    loaded = await load_beside(self._path, media_part)
+                    loaded = await load_beside(self._path, media_part, ask_host=False)
             except ConfigError as error:
                 first = error.problems[0]
                 text = f"{first.place}: {first.message}"
@@ -89,7 +89,7 @@ class RelayConfiguration:
         async with self._one_at_a_time:
             self._prepared = None
             try:
-                loaded = await load_beside(self._path, media_part)
+                loaded = await load_beside(self._path, media_part, ask_host=False)
             except (ConfigError, LoadFailedError) as error:
                 _log.warning("cig.conf was not taken, the old one is still in use")
                 for line in str(error).split("\n"):

@@ -40,8 +40,12 @@ class LoadFailedError(LocalError):
     log_code = "load-failed"
 
 
-async def load_beside(path: Path, take: Callable[[Configuration], Part]) -> Loaded[Part]:
+async def load_beside(
+    path: Path, take: Callable[[Configuration], Part], *, ask_host: bool = True
+) -> Loaded[Part]:
     """Compile ``path`` and give what ``take``, a function at the top of a module, makes of it.
+
+    ``ask_host`` is as for `load_part`.
 
     Raises ConfigError for a file that does not load, LoadFailedError where the compiler itself
     failed. Whoever is cancelled meanwhile leaves no process behind.
@@ -51,14 +55,16 @@ async def load_beside(path: Path, take: Callable[[Configuration], Part]) -> Load
     except (OSError, ValueError):
         octets = 0
     if octets <= THREAD_OCTETS:
-        return await asyncio.to_thread(load_part, path, take)
-    return await _in_process(path, take)
+        return await asyncio.to_thread(load_part, path, take, ask_host=ask_host)
+    return await _in_process(path, take, ask_host)
 
 
-async def _in_process(path: Path, take: Callable[[Configuration], Part]) -> Loaded[Part]:
+async def _in_process(
+    path: Path, take: Callable[[Configuration], Part], ask_host: bool
+) -> Loaded[Part]:
     ours, theirs = os.pipe()
     try:
-        process = await _start(path, take, theirs)
+        process = await _start(path, take, ask_host, theirs)
     except BaseException as error:
         os.close(ours)
         if isinstance(error, OSError):
@@ -84,11 +90,12 @@ async def _in_process(path: Path, take: Callable[[Configuration], Part]) -> Load
 
 
 async def _start(
-    path: Path, take: Callable[[Configuration], Part], answer: int
+    path: Path, take: Callable[[Configuration], Part], ask_host: bool, answer: int
 ) -> asyncio.subprocess.Process:
+    name = f"{take.__module__}:{take.__qualname__}"
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", _CHILD, os.fspath(path), f"{take.__module__}:{take.__qualname__}"),
+        *("-m", _CHILD, os.fspath(path), name, "host" if ask_host else "alone"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=answer,
         env={**os.environ, "PYTHONPATH": _python_path()},

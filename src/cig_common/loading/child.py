@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiles a cig.conf in a process of its own: ``python -m cig_common.loading.child PATH TAKE``.
+"""Compiles a cig.conf in a process of its own: ``-m cig_common.loading.child`` PATH TAKE HOST.
 
-TAKE names what shall be made of the configuration, ``package.module:function``. The answer goes to
-standard output as one pickle: a `Loaded`, a ConfigError, or a text that says what failed.
+TAKE names what shall be made of the configuration, ``package.module:function``; HOST is ``host``
+where this host may be looked at. The answer goes to standard output as one pickle: a `Loaded`, a
+ConfigError, or a text that says what failed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 from cig_common.config import ConfigError
 from cig_common.loading.loaded import Loaded, load_part
 
+HOST = "host"
+
 NICENESS = 5
 """How far the compiler stands back behind the daemons, which carry calls meanwhile."""
 
@@ -27,13 +30,14 @@ def main() -> None:
     # Only the answer may stand in the pipe, whatever a library should print.
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)
-        pickle.dump(_compile(Path(sys.argv[1]), sys.argv[2]), answer, pickle.HIGHEST_PROTOCOL)
+        pickle.dump(_compile(Path(sys.argv[1]), *sys.argv[2:4]), answer, pickle.HIGHEST_PROTOCOL)
 
 
-def _compile(path: Path, name: str) -> Loaded[Any] | ConfigError | str:
+def _compile(path: Path, name: str, host: str) -> Loaded[Any] | ConfigError | str:
     module, _, function = name.partition(":")
     try:
-        return load_part(path, getattr(importlib.import_module(module), function))
+        take = getattr(importlib.import_module(module), function)
+        return load_part(path, take, ask_host=host == HOST)
     except ConfigError as error:
         return error
     except Exception as error:

@@ -25,8 +25,13 @@ class Loaded(Generic[Part]):
     digest: bytes
 
 
-def load_part(path: Path, take: Callable[[Configuration], Part]) -> Loaded[Part]:
+def load_part(
+    path: Path, take: Callable[[Configuration], Part], *, ask_host: bool = True
+) -> Loaded[Part]:
     """Compile ``path`` and give what ``take`` makes of the configuration.
+
+    ``ask_host`` False leaves out the warnings for which this host is looked at: rights on a
+    mailbox, say, which mean something to the user of one daemon alone.
 
     Two daemons read the same file, one after the other: the digest tells them whether it was
     still the same. Raises ConfigError for whatever is wrong with the file, and where it changes
@@ -34,7 +39,7 @@ def load_part(path: Path, take: Callable[[Configuration], Part]) -> Loaded[Part]
     """
     for _ in range(_TRIES):
         before = _digest(path)
-        configuration = load(path)
+        configuration = load(path) if ask_host else load(path, None)
         if before and _digest(path) == before:
             return Loaded(take(configuration), before)
     message = "the file changes while it is read: write it whole, then try again"

@@ -86,6 +86,18 @@ async def test_every_mistake_comes_back(path: Path) -> None:
     assert len(there.value.problems) == 2
 
 
+@pytest.mark.usefixtures("way")
+async def test_the_host_is_looked_at_only_where_that_is_wanted(path: Path) -> None:
+    path.write_text(
+        'translate_map t { rule match "tel:{x}" translation "tel:{x}"; }'
+        'mailboxes { read { path "/no/such/box"; map_from translate_map t;'
+        " map_to translate_map t; } }" + GOOD
+    )
+    for ask, expected in ((True, {"W114"}), (False, set())):
+        configuration = (await load_beside(path, whole, ask_host=ask)).part
+        assert {warning.code for warning in configuration.warnings} & {"W114"} == expected
+
+
 @pytest.mark.parametrize("kind", ["absent", "folder", "pipe"])
 @pytest.mark.usefixtures("way")
 async def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
