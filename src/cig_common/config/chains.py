@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from cig_common.config.entries import Written
 from cig_common.config.index import PatternIndex
 from cig_common.config.model import Entry, Interface, MapUse, SipInterface, TelInterface
 from cig_common.config.patterns import GAP, Kind, Pattern, generic, subject
@@ -61,12 +62,18 @@ class Chain:
 
         `text` is a SIP URI without headers, or a tel URI in canonical form (`canonical_tel`).
         """
+        found = self.first_written(text)
+        return None if found is None else (found[0], found[1].entry(), found[2])
+
+    def first_written(self, text: str) -> tuple[MapUse, Written, dict[str, str]] | None:
+        """Do as `first`, but leave the entry as it is written."""
         prepared = subject(text, self._kind)
-        for number in self.candidates(text):
+        for number in self._index.candidates(text):
             use, at = self.locate(number)
-            found = use.map.entries.match(at, self.side, prepared)
-            if found is not None:
-                return use, *found
+            written = use.map.entries.written(at)
+            values = written.match(self.side, prepared)
+            if values is not None:
+                return use, written, values
         return None
 
     def covered(self) -> Iterator[tuple[int, int]]:

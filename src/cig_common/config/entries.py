@@ -24,13 +24,15 @@ from cig_common.config.patterns import (
     PatternError,
     Subject,
     compile_pattern,
+    match_pattern,
     split_literals,
     split_pattern,
 )
 
 # Nothing here backtracks: each repetition is possessive or in an atomic group. (Possessive groups
 # with alternatives in them go wrong in Python before 3.11.5; possessive characters do not.)
-_GAP = r"(?>(?:\s++|\/\/[^\n]*+|\/\*[\s\S]*?\*\/)*)"
+# Nearly every gap is one space or nothing, so that is tried first.
+_GAP = r"(?> ?+(?![\s\/])|(?:\s++|\/\/[^\n]*+|\/\*[\s\S]*?\*\/)*)"
 _SPACE = rf"(?=[\s\/]){_GAP}"
 _HEAD = rf"entry{_SPACE}[A-Za-z][A-Za-z0-9_.-]*+{_SPACE}"
 _SIDE = rf'{_GAP}"[^"\n]*+"{_GAP}'
@@ -116,9 +118,7 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, index: int | slice) -> Entry | tuple[Entry, ...]:
         if isinstance(index, slice):
             return tuple(self[at] for at in range(*index.indices(len(self))))
-        found = self._at(index)
-        sip = self._pattern(found, index, _SIP)
-        return self._entry(found, index, sip, self._pattern(found, index, _TEL))
+        return self.written(index).entry()
 
     def __iter__(self) -> Iterator[Entry]:
         return (self[index] for index in range(len(self)))
@@ -154,32 +154,54 @@ class Entries(Sequence[Entry]):
             assert found is not None
             yield split_literals(found[4 if found[3] == name else 5], kind)
 
-    def match(
-        self, index: int, side: Interface, text: Subject
-    ) -> tuple[Entry, dict[str, str]] | None:
-        """Match one side of one entry; return the entry and what its parameters caught."""
-        found = self._at(index)
-        pattern = self._pattern(found, index, side)
-        values = pattern.match(text)
-        if values is None:
-            return None
-        if side is _SIP:
-            return self._entry(found, index, pattern, self._pattern(found, index, _TEL)), values
-        return self._entry(found, index, self._pattern(found, index, _SIP), pattern), values
-
-    def _at(self, index: int) -> re.Match[str]:
+    def written(self, index: int) -> Written:
+        """Return one entry as it is written, of which no more is decoded than is asked for."""
         found = _ENTRY.match(self._text, self._offsets[index])
         assert found is not None
-        return found
+        return Written(found, self._lines[index], self._columns[index])
 
-    def _entry(self, found: re.Match[str], index: int, sip: Pattern, tel: Pattern) -> Entry:
-        return Entry(found[2], sip, tel, Position(self._lines[index], self._columns[index]))
 
-    def _pattern(self, found: re.Match[str], index: int, side: Interface) -> Pattern:
-        group = 4 if found[3] == side else 5
-        line, column = self._lines[index], self._columns[index]
-        line, column = _advance(self._text, found.start(1), found.start(group), line, column)
-        return split_pattern(found[group], Kind.SIP if side is _SIP else Kind.TEL, line, column)
+class Written:
+    """One entry as it is written. `line` and `column` are its place in the file."""
+
+    __slots__ = ("_found", "column", "line")
+
+    def __init__(self, found: re.Match[str], line: int, column: int) -> None:
+        self._found = found
+        self.line = line
+        self.column = column
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
+        return self._found[2]
+
+    @property
+    def position(self) -> Position:
+        """The entry's place in the file."""
+        return Position(self.line, self.column)
+
+    def match(self, side: Interface, text: Subject) -> dict[str, str] | None:
+        """Return what the parameters of one side caught, or None if it does not match."""
+        found = self._found
+        if side is _SIP:
+            return match_pattern(found[4 if found[3] == "sip" else 5], Kind.SIP, text)
+        return match_pattern(found[4 if found[3] == "tel" else 5], Kind.TEL, text)
+
+    def pattern(self, side: Interface) -> Pattern:
+        """Return the pattern of one side."""
+        found = self._found
+        if side is _SIP:
+            kind, group = Kind.SIP, 4 if found[3] == "sip" else 5
+        else:
+            kind, group = Kind.TEL, 4 if found[3] == "tel" else 5
+        end = found.start(group)
+        line, column = _advance(found.string, found.pos, end, self.line, self.column)
+        return split_pattern(found[group], kind, line, column)
+
+    def entry(self) -> Entry:
+        """Return all of it."""
+        return Entry(self.name, self.pattern(_SIP), self.pattern(_TEL), self.position)
 
 
 def _advance(text: str, start: int, end: int, line: int, column: int) -> tuple[int, int]:

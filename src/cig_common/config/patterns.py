@@ -14,7 +14,7 @@ lower case from there on (and in the scheme).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from string import ascii_lowercase, ascii_uppercase
@@ -68,13 +68,17 @@ class Subject:
 
 def subject(text: str, kind: Kind) -> Subject:
     """Prepare `text` (for TEL: already canonical, see `canonical_tel`) for matching."""
-    scheme = _SCHEME.match(text) if kind is not Kind.TEXT else None
-    start = scheme.end() if scheme else 0
-    host_start = len(text)
-    if kind is Kind.SIP:
-        # A SIP URI without `@` has no user part: all of it is host (RFC 3261 section 19.1.1).
-        host_start = text.find("@") + 1 or start
-    folded = _lower(text[:start]) + text[start:host_start] + _lower(text[host_start:])
+    start, scheme = 4, text[:4]
+    if kind is Kind.TEXT:
+        start, scheme = 0, ""
+    elif scheme not in ("sip:", "tel:"):
+        found = _SCHEME.match(text)
+        start, scheme = (found.end(), _lower(found[0])) if found else (0, "")
+    if kind is not Kind.SIP:
+        return Subject(text, scheme + text[start:], len(text))
+    # A SIP URI without `@` has no user part: all of it is host (RFC 3261 section 19.1.1).
+    host_start = text.find("@") + 1 or start
+    folded = scheme + text[start:host_start] + _lower(text[host_start:])
     return Subject(text, folded, host_start)
 
 
@@ -94,25 +98,7 @@ class Pattern:
 
     def match(self, subject: Subject) -> dict[str, str] | None:
         """Return what each parameter caught, or None. Linear in the subject's length."""
-        first, last = self.literals[0], self.literals[-1]
-        length = len(subject.text)
-        if not self.names:
-            return {} if length == len(first) and _stands_at(subject, first, 0) else None
-        stop = length - len(last)
-        if len(first) > stop or not _stands_at(subject, first, 0):
-            return None
-        if last and not _stands_at(subject, last, stop):
-            return None
-        position = len(first)
-        caught: dict[str, str] = {}
-        for name, literal in zip(self.names, self.literals[1:-1], strict=False):
-            found = _find(subject, literal, position, stop)
-            if found < 0:
-                return None
-            caught[name] = subject.text[position:found]
-            position = found + len(literal)
-        caught[self.names[-1]] = subject.text[position:stop]
-        return caught
+        return _match(self.literals, self.names, subject)
 
     def substitute(self, values: Mapping[str, str]) -> str:
         """Return the pattern's text with `values` in place; a name without a value is empty."""
@@ -145,6 +131,13 @@ def split_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Patt
     parts = _PARAMETER.split(text)
     literals = tuple(parts[::2]) if _is_canonical(text, kind) else _canonical(parts[::2], kind)
     return Pattern(text, kind, literals, tuple(parts[1::2]), line, column)
+
+
+def match_pattern(text: str, kind: Kind, subject: Subject) -> dict[str, str] | None:
+    """Match a pattern that `compile_pattern` has taken before, as `Pattern.match` does."""
+    parts = _PARAMETER.split(text)
+    literals = tuple(parts[::2]) if _is_canonical(text, kind) else _canonical(parts[::2], kind)
+    return _match(literals, parts[1::2], subject)
 
 
 def split_literals(text: str, kind: Kind) -> tuple[str, ...]:
@@ -243,6 +236,31 @@ def _canonical_tel_literals(literals: list[str]) -> list[str]:
             return [*done, f"{head}{number};{literal[cut + 1 :]}", *literals[index + 1 :]]
         done.append(head + literal.translate(_TEL_SEPARATORS))
     return done
+
+
+def _match(
+    literals: tuple[str, ...], names: Sequence[str], subject: Subject
+) -> dict[str, str] | None:
+    first, last = literals[0], literals[-1]
+    text = subject.text
+    if not names:
+        return {} if len(text) == len(first) and _stands_at(subject, first, 0) else None
+    stop = len(text) - len(last)
+    if len(first) > stop or not _stands_at(subject, first, 0):
+        return None
+    if last and not _stands_at(subject, last, stop):
+        return None
+    position = len(first)
+    caught: dict[str, str] = {}
+    if len(names) > 1:
+        for name, literal in zip(names, literals[1:-1], strict=False):
+            found = _find(subject, literal, position, stop)
+            if found < 0:
+                return None
+            caught[name] = text[position:found]
+            position = found + len(literal)
+    caught[names[-1]] = text[position:stop]
+    return caught
 
 
 def _lower(text: str) -> str:

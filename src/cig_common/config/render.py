@@ -26,7 +26,9 @@ def render(pattern: Pattern, values: Mapping[str, str]) -> str:
     if pattern.kind is Kind.SIP:
         return _render_sip(pattern, values).encode()
     plain = {name: unescape_dialled(value) for name, value in values.items()}
-    return TelUri.parse(canonical_tel(pattern.substitute(plain))).encode()
+    made = canonical_tel(pattern.substitute(plain))
+    TelUri.parse(made)
+    return made
 
 
 def check_target(pattern: Pattern) -> str | None:

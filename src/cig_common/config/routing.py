@@ -125,12 +125,12 @@ def _translate(chain: Chain, received: str, missing: Missing) -> Hit:
     if not chain.uses:
         raise RouteRejected(missing, Cause.NO_MAP, "the interface has no map for it")
     for attempt, text in enumerate(readings(received, chain.side, missing)):
-        found = chain.first(text)
+        found = chain.first_written(text)
         if found is None:
             continue
         use, entry, values = found
         try:
-            uri = render(entry.side(chain.side.other), values)
+            uri = render(entry.pattern(chain.side.other), values)
         except UriError as error:
             where = f"entry `{entry.name}` of map `{use.map.name}` matched"
             raise RouteRejected(missing, Cause.NO_URI, f"{where}, but {error}") from None
