@@ -81,14 +81,14 @@ class _Table:
             self._keys[place] = key
             self._values[place] = value
 
-    def get(self, key: int) -> Sequence[int]:
-        """Return the numbers under a key."""
+    def find(self, key: int, found: list[int]) -> None:
+        """Add the numbers under a key to `found`."""
         group = key >> self._shift
-        start, end = self._starts[group], self._starts[group + 1]
-        if start == end:
-            return ()
-        keys, values = self._keys, self._values
-        return [values[place] for place in range(start, end) if keys[place] == key]
+        place, end = self._starts[group], self._starts[group + 1]
+        while place < end:
+            if self._keys[place] == key:
+                found.append(self._values[place])
+            place += 1
 
 
 _Middles = tuple[tuple[bytes, tuple[int, ...]], ...]
@@ -128,8 +128,9 @@ class PatternIndex:
         Of patterns with the very same literals the first is sure to be there, not the others.
         """
         octets = _octets(text)
-        found = list(self._exact.get(crc32(octets)))
-        patterns, crowds = self._patterns, self._crowds
+        found: list[int] = []
+        self._exact.find(crc32(octets), found)
+        find, crowds = self._patterns.find, self._crowds
         backwards = octets[::-1]
         size, start, prefix_key = len(octets), 0, 0
         for length, suffixes in self._prefixes:
@@ -143,14 +144,15 @@ class PatternIndex:
                     break
                 key = crc32(backwards[done:suffix], key)
                 done = suffix
-                found += patterns.get(key)
+                find(key, found)
                 if key in crowds:
                     self._add_by_middle(octets[length : size - suffix], key, found)
         return sorted(set(found)) if len(found) > 1 else found
 
     def _lengths_beside(self, prefix_key: int) -> Sequence[int]:
         """Return the lengths of suffix, ascending, that occur with the prefix of this key."""
-        numbers = self._chosen.get(prefix_key)
+        numbers: list[int] = []
+        self._chosen.find(prefix_key, numbers)
         if len(numbers) > 1:  # Prefixes of different lengths with one key.
             return sorted({length for number in numbers for length in self._choices[number]})
         return self._choices[numbers[0]] if numbers else ()
@@ -177,7 +179,7 @@ class PatternIndex:
                     if key in keys:
                         continue
                     keys.add(key)
-                    found += self._patterns.get(key)
+                    self._patterns.find(key, found)
                     if key in self._crowds:
                         self._add_by_middle(between, key, found)
 
