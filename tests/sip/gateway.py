@@ -49,7 +49,11 @@ class Gateway:
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         )
         gateway = cls(host, port, process)
-        await gateway.expect("Started")
+        try:
+            await gateway.expect("Started")
+        except BaseException:
+            await gateway.kill()
+            raise
         return gateway
 
     async def _read(self) -> None:

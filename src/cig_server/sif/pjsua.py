@@ -40,7 +40,7 @@ from cig_server.sif.settings import (
     SipStartError,
     cannot_listen,
     in_uri,
-    reachable_at,
+    named_as,
 )
 from cig_server.sif.stack_log import StackLog
 from cig_server.sif.trunk import StackError, Trunk
@@ -358,7 +358,8 @@ def _endpoint_config(settings: SipSettings) -> Any:
 
 def _account_config(settings: SipSettings, address: Address) -> Any:
     config = pj.AccountConfig()
-    config.idUri = f"sip:trunk@{in_uri(reachable_at(address))}:{settings.bind_port}"
+    # Where SIP is open on all addresses, the stack's Via over UDP is its way to this one.
+    config.idUri = f"sip:trunk@{in_uri(named_as(address))}:{settings.bind_port}"
     config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = _IP_VERSIONS[settings.families]
     config.regConfig.registerOnAdd = False
     config.mediaConfig.useLoopMedTp = True

@@ -14,6 +14,8 @@ USER_AGENT = "CIG/2.7.0"
 ALL = "::"
 """The ``bind_addr`` that stands for all addresses of both families."""
 _ALL_IPV4 = "0.0.0.0"
+_ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
+"""Addresses of RFC 5737 and RFC 3849, for the default route; no packet is ever sent to them."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -93,6 +95,22 @@ def reachable_at(address: Address) -> Address:
     if not address.is_unspecified:
         return address
     return ipaddress.ip_address("::1" if address.version == 6 else "127.0.0.1")
+
+
+def named_as(address: Address) -> Address:
+    """Give the address by which others know a socket on ``address``.
+
+    For all addresses that is the one of the default route, or the loopback address without one.
+    """
+    if not address.is_unspecified:
+        return address
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((_ANYWHERE[address.version], 9))
+            return ipaddress.ip_address(probe.getsockname()[0])
+    except OSError:
+        return reachable_at(address)
 
 
 def cannot_listen(address: Address, port: int, words: str) -> SipStartError:

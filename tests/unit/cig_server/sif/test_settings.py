@@ -16,6 +16,7 @@ from cig_server.sif.settings import (
     cannot_listen,
     host_has_ipv6,
     in_uri,
+    named_as,
     reachable_at,
     with_port,
 )
@@ -77,6 +78,18 @@ def test_where_a_host_reaches_itself():
     assert reachable_at(V6) is V6
     assert str(reachable_at(ipaddress.ip_address("::"))) == "::1"
     assert str(reachable_at(ipaddress.ip_address("0.0.0.0"))) == "127.0.0.1"
+
+
+def test_by_what_address_others_know_it(monkeypatch):
+    assert named_as(V4) is V4
+    assert named_as(V6) is V6
+    everywhere = ipaddress.ip_address("0.0.0.0")
+    found = named_as(everywhere)
+    assert found.version == 4
+    assert not found.is_unspecified
+    monkeypatch.setattr(settings_module.socket, "socket", _NoSocket(errno.ENETUNREACH))
+    assert str(named_as(everywhere)) == "127.0.0.1"
+    assert str(named_as(ipaddress.ip_address("::"))) == "::1"
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])
