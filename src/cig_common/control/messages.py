@@ -11,7 +11,7 @@ are named as in UMSG: ``PCMA/8000``. ``dtmf`` is always an RFC 4733 payload type
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from cig_common.control.media import LegStatistics, SipMedia, TelLeg
