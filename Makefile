@@ -12,6 +12,7 @@ VENV ?= .venv
 PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?= -n auto
+FUZZ_SECONDS ?= 60
 
 BIN := $(abspath $(VENV))/bin
 SETUP := VENV='$(VENV)' $(PYTHON) tools/setup.py
@@ -29,6 +30,7 @@ help:
 	@echo 'make lint    ruff, mypy and the import contracts'
 	@echo 'make unit    unit tests; make e2e: end-to-end tests (PYTEST_ARGS=)'
 	@echo 'make bench   measure what is promised to be fast'
+	@echo 'make fuzz    look for a cig.conf that breaks something, for FUZZ_SECONDS'
 	@echo 'make soak-reload  1,000 reloads under 50 calls a second (ARGS=--help: other sizes)'
 	@echo 'make docs    write what of the documentation is made from the code'
 	@echo 'make lock    write requirements.lock anew (ARGS="package ...": these only)'
@@ -71,6 +73,17 @@ docs: setup-demo
 
 soak-reload: setup
 	@$(BIN)/python tests/bench/soak_reload.py $(ARGS)
+
+# What it finds is kept in build/fuzz; what is worth keeping belongs in tests/fuzz/corpus.
+fuzz: setup-demo
+	@$(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["fuzz"])' | \
+		xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	@mkdir -p build/fuzz/cig_conf
+	@PYTHONPATH=src:tests $(BIN)/python tests/fuzz/fuzz_cig_conf.py \
+		build/fuzz/cig_conf tests/fuzz/corpus/cig_conf -dict=tests/fuzz/cig_conf.dict \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=2000 -timeout=20 -rss_limit_mb=2000 \
+		-artifact_prefix=build/fuzz/ -print_final_stats=1
 
 lock:
 	@PYTHON='$(PYTHON)' tools/lock.sh $(ARGS)
