@@ -8,7 +8,8 @@ could have:
 
 - a pattern without a parameter under its whole text;
 - any other under its first literal (prefix) and its last one (suffix). A text is looked up once
-  for each length of prefix that occurs, and there for each length of suffix that occurs with it;
+  for each length of prefix that occurs (but not where all prefixes of a length have a beginning
+  that it lacks), and there for each length of suffix that occurs with it;
 - where more than `CROWD` patterns share prefix and suffix, each of them moreover under that one
   of its middle literals which the fewest of the crowd have (the longest of these), and where this
   leaves a crowd, under a second one. A text is looked up from every place in it where such a
@@ -39,6 +40,9 @@ _MIDDLE_OCTETS = 64
 
 _MIDDLES = 4
 """A pattern is filed under so many of its middle literals at most."""
+
+_SHARED_OCTETS = 64
+"""So much of what prefixes of one length have in common is looked at before all else."""
 
 _FEW_SUFFIXES = 2
 """With more lengths of suffix to one length of prefix, it is looked up first which apply."""
@@ -95,13 +99,20 @@ _Middles = tuple[tuple[bytes, tuple[int, ...]], ...]
 """How a crowd's middle literals may begin: a first octet, and the lengths, ascending, with it."""
 
 
+_Prefixes = tuple[int, bytes, tuple[int, ...] | None]
+"""A length of prefix, what all of that length begin with, the lengths of suffix beside them.
+
+The last is None where these are many: then each prefix has its own.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PatternIndex:
     """The patterns that could match a text, by number. Made by `build`, then never changed."""
 
     _size: int
     _exact: _Table
-    _prefixes: tuple[tuple[int, tuple[int, ...] | None], ...]
+    _prefixes: tuple[_Prefixes, ...]
     _choices: tuple[tuple[int, ...], ...]
     _chosen: _Table
     _patterns: _Table
@@ -133,9 +144,11 @@ class PatternIndex:
         find, crowds = self._patterns.find, self._crowds
         backwards = octets[::-1]
         size, start, prefix_key = len(octets), 0, 0
-        for length, suffixes in self._prefixes:
+        for length, shared, suffixes in self._prefixes:
             if length > size:
                 break
+            if not octets.startswith(shared):
+                continue
             prefix_key = crc32(octets[start:length], prefix_key)
             start = length
             key, done = prefix_key ^ _SUFFIX_MARK, 0
@@ -205,8 +218,8 @@ class _Filing:
         counts = [0] * (1 << 32 - shift)
         for key in self.keys:
             counts[key >> shift] += 1
-        shared = Counter(key for key in self.keys if counts[key >> shift] > CROWD)
-        found: dict[int, list[int]] = {key: [] for key in shared if shared[key] > CROWD}
+        often = Counter(key for key in self.keys if counts[key >> shift] > CROWD)
+        found: dict[int, list[int]] = {key: [] for key in often if often[key] > CROWD}
         if found:
             for place, key in enumerate(self.keys):
                 if key in found:
@@ -246,6 +259,8 @@ class _Building:
         self._others = _Filing()
         self._prefix_keys = array("I")
         self._prefix_lengths = array("I")
+        # What all prefixes of a length begin with, by the length.
+        self._shared: dict[int, bytes] = {}
         self._suffix_lengths = array("I")
         # Their middle literals, NUL between them, one pattern's after the other's; each one's end.
         self._middles = bytearray()
@@ -260,6 +275,9 @@ class _Building:
         if len(literals) == 1:
             self._exact.add(key, number)
             return
+        shared = self._shared.setdefault(len(first), first[:_SHARED_OCTETS])
+        while not first.startswith(shared):
+            shared = self._shared[len(first)] = shared[:-1]
         last = _octets(literals[-1])
         self._others.add(crc32(last[::-1], key ^ _SUFFIX_MARK), number)
         self._prefix_keys.append(key)
@@ -275,7 +293,7 @@ class _Building:
             self._exact.distinct(places, self._hashes)
         crowds = self._crowds()
         prefixes = self._lengths()
-        choices, chosen = self._choices({length for length, found in prefixes if found is None})
+        choices, chosen = self._choices({length for length, _, found in prefixes if found is None})
         return PatternIndex(
             _size=len(self._hashes),
             _exact=self._exact.table(),
@@ -327,15 +345,15 @@ class _Building:
                 lengths[rarest[:1]].add(len(rarest))
         return tuple((first, tuple(sorted(found))) for first, found in sorted(lengths.items()))
 
-    def _lengths(self) -> tuple[tuple[int, tuple[int, ...] | None], ...]:
-        """Return the lengths of prefix, each with those of suffix, None where these are many."""
+    def _lengths(self) -> tuple[_Prefixes, ...]:
+        """Return the lengths of prefix, ascending, with what is known of each."""
         pairs = zip(self._prefix_lengths, self._suffix_lengths, strict=True)
         by_prefix: defaultdict[int, list[int]] = defaultdict(list)
         for prefix, suffix in sorted(set(pairs)):
             by_prefix[prefix].append(suffix)
         return tuple(
-            (prefix, tuple(suffixes) if len(suffixes) <= _FEW_SUFFIXES else None)
-            for prefix, suffixes in by_prefix.items()
+            (prefix, self._shared[prefix], tuple(found) if len(found) <= _FEW_SUFFIXES else None)
+            for prefix, found in by_prefix.items()
         )
 
     def _choices(self, prefixes: set[int]) -> tuple[tuple[tuple[int, ...], ...], _Table]:
