@@ -40,7 +40,7 @@ demo: setup-demo
 	@$(BIN)/cig-lab demo $(ARGS)
 
 test: setup lint
-	@$(BIN)/pytest $(PYTEST_ARGS) tests/unit tests/e2e
+	@$(BIN)/pytest $(PYTEST_ARGS) tests
 
 setup:
 	@$(SETUP) --tests
@@ -60,7 +60,7 @@ unit: setup-demo
 	@$(BIN)/pytest $(PYTEST_ARGS) tests/unit
 
 e2e: setup
-	@$(BIN)/pytest $(PYTEST_ARGS) tests/e2e
+	@$(BIN)/pytest $(PYTEST_ARGS) tests/sip tests/e2e
 
 bench: setup-demo
 	@for script in tests/bench/bench_*.py; do \

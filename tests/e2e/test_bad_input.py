@@ -241,7 +241,8 @@ async def test_an_address_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         taken.bind((HOST, 0))
         port = taken.getsockname()[1]
         # More than once: the SIP stack's thread must have ended before the process does.
-        for bind, words in ((HOST, "in use"), (HOST, "in use"), (HOST, "in use"), ("::1", "IPv4")):
+        # 192.0.2.1 (RFC 5737) is on no host.
+        for bind, words in (*[(HOST, "in use")] * 3, ("192.0.2.1", "cannot listen on 192.0.2.1")):
             file.write_text(f"interfaces {{ sip {{ bind {bind}; port {port}; }} }}\n")
             socket_path = str(tmp_path / "relay.sock")
             code, output = await run(

@@ -91,7 +91,7 @@ async def nothing_left(lab: Gateway, sockets_before: set[int]) -> None:
 def pairs_of_the_sip_range(lab: Gateway) -> str:
     """Give how many pairs the configured range of the SIP side has."""
     text = (lab.lab.folder / "cig.conf").read_text()
-    low, high = text.partition("sip {\n")[2].partition("rtp_port_range ")[2].split(";")[0].split()
+    low, high = text.partition(" sip {\n")[2].partition("rtp_port_range ")[2].split(";")[0].split()
     return str((int(high) - int(low) + 1) // 2)
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 
 from cig_setup.console import Console, SetupError
 
-# What compiles pjsua2 and systemd-python. uuid-dev: without it pjsip makes its tags and
+# What compiles pjsua2. uuid-dev: without it pjsip makes its tags and
 # Call-IDs with rand(), which a stranger could guess.
 BUILD_PACKAGES = [
     "ca-certificates",
     "g++",
     "libssl-dev",
-    "libsystemd-dev",
     "make",
     "pkg-config",
     "swig",
@@ -40,7 +39,7 @@ PROGRAMS = {
     "xz": "xz",
 }
 TEST_PROGRAMS = {"sipp": "SIPp", "tshark": "tshark"}
-LIBRARIES = ["openssl", "libsystemd", "uuid"]
+LIBRARIES = ["openssl", "uuid"]
 
 
 def ensure(console: Console, *, tests: bool) -> None:

@@ -64,8 +64,8 @@ class Environment:
         stamp = self._hash("lock", lock.read_bytes())
         if self._stamped("lock", stamp):
             return
-        # setuptools first and alone: systemd-python comes as source, and is built with this
-        # checked setuptools instead of one that pip would fetch unchecked.
+        # setuptools first and alone: what comes as source is built with this checked setuptools
+        # instead of one that pip would fetch unchecked.
         first = self.path / "setuptools.lock"
         first.write_text(_block(lock.read_text("utf-8"), "setuptools"), "utf-8")
         options = ["--require-hashes", "--no-build-isolation"]

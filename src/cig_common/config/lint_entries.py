@@ -124,6 +124,9 @@ def _adjacent(text: str, side: Interface) -> Iterator[Finding]:
         yield Finding("W106", side, offset, *adjacent_message(left, right))
 
 
+_NO_CALL = "as it stands the entry serves no ordinary call"
+
+
 def _wrong_scheme(sip: str, tel: str) -> Finding | None:
     is_sip = {side: _is_sip(text) for side, text in (("sip", sip), ("tel", tel))}
     is_tel = {side: _is_tel(text) for side, text in (("sip", sip), ("tel", tel))}
@@ -131,15 +134,14 @@ def _wrong_scheme(sip: str, tel: str) -> Finding | None:
         return None
     if is_sip["tel"] and is_tel["sip"]:
         message = "its `sip` text is a tel: URI and its `tel` text a sip: URI"
-        hint = "the two sides look swapped; as it stands the entry never matches"
+        hint = f"the two sides look swapped; {_NO_CALL}"
         return Finding("W105", None, 0, message, hint)
-    never = "as it stands the entry never matches"
     if is_tel["tel"]:
-        return Finding("W105", Interface.SIP, 0, "its `sip` text is no sip: URI", never)
+        return Finding("W105", Interface.SIP, 0, "its `sip` text is no sip: URI", _NO_CALL)
     if is_sip["sip"]:
-        return Finding("W105", Interface.TEL, 0, "its `tel` text is no tel: URI", never)
+        return Finding("W105", Interface.TEL, 0, "its `tel` text is no tel: URI", _NO_CALL)
     message = "its `sip` text is no sip: URI and its `tel` text no tel: URI"
-    return Finding("W105", None, 0, message, never)
+    return Finding("W105", None, 0, message, _NO_CALL)
 
 
 def _is_sip(text: str) -> bool:

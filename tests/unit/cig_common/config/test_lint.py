@@ -67,9 +67,9 @@ TOLD = [
         "slip",
     ),
     ("W105", 'map m { ^entry e sip "tel:+{x}" tel "sip:{x}@h"; }' + BOTH, "`e`", "swapped"),
-    ("W105", 'map m { entry e sip "^tel:+{x}" tel "tel:{x}"; }' + BOTH, "no sip: URI", "never"),
-    ("W105", 'map m { entry e sip "sip:{x}@h" tel "^+{x}"; }' + BOTH, "no tel: URI", "never"),
-    ("W105", 'map m { ^entry e sip "{x}@h" tel "+{x}"; }', "no sip: URI and", "never"),
+    ("W105", 'map m { entry e sip "^tel:+{x}" tel "tel:{x}"; }' + BOTH, "no sip: URI", "ordinary"),
+    ("W105", 'map m { entry e sip "sip:{x}@h" tel "^+{x}"; }' + BOTH, "no tel: URI", "ordinary"),
+    ("W105", 'map m { ^entry e sip "{x}@h" tel "+{x}"; }', "no sip: URI and", "ordinary"),
     (
         "W106",
         'map m { entry e sip "sip:^{a}{x}@h" tel "tel:+{x}"; }' + TO_TEL,
