@@ -168,8 +168,9 @@ class Reader:
         words = words[at : at + _LONGEST]
         spec, exact = find(words[0], context)
         if not exact:
-            self._refuse(words, *_unknown(words[0], context, spec))
+            self._notes.error(*_unknown(words[0], context, spec))
         if spec is None:
+            self._doubt(words)
             return None
         self._muted = not exact
         taken = self._fit(spec, words)

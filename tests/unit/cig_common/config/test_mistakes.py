@@ -172,3 +172,11 @@ def test_sides_and_blocks_in_any_order() -> None:
 @pytest.mark.parametrize("text", ["{" * 5000, "a {" * 5000 + "}" * 5000, "}" * 5000, ";" * 3000])
 def test_deep_or_senseless_files_end_in_an_error(text: str) -> None:
     assert len(str(ConfigError(problems(text)))) < 1_000_000
+
+
+def test_a_misspelt_statement_is_read_on() -> None:
+    found = problems(MAP + sip("extention map n; bind ::1;"))
+    assert [problem.message for problem in found] == [
+        "`extention` is no statement in `sip`",
+        "map `n` is not defined",
+    ]
