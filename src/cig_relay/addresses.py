@@ -16,13 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from cig_common.errors import MediaError
+from cig_common.local_address import ANYWHERE, default_address, local_address
 from cig_relay.keys.material import split_host_port
 
 _log = logging.getLogger("Addresses")
-
-LOOPBACK = "127.0.0.1"
-_ANYWHERE = ("192.0.2.1", 9)
-"""An address of RFC 5737, for the default route; no packet is ever sent to it."""
 
 
 def route_address(host: str, port: int, override: Mapping[str, str] | None = None) -> str:
@@ -32,19 +29,7 @@ def route_address(host: str, port: int, override: Mapping[str, str] | None = Non
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     remote = str(found[4][0])
-    remote = (override or {}).get(remote, remote)
-    family = socket.AF_INET6 if ipaddress.ip_address(remote).version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((remote, port))
-        return str(probe.getsockname()[0])
-
-
-def default_address() -> str:
-    """Give the address of the default route, or the loopback address where there is none."""
-    try:
-        return route_address(*_ANYWHERE)
-    except OSError:
-        return LOOPBACK
+    return local_address((override or {}).get(remote, remote), port)
 
 
 def sip_address(bind: str, peer: str, override: Mapping[str, str] | None = None) -> str:
@@ -60,7 +45,7 @@ def sip_address(bind: str, peer: str, override: Mapping[str, str] | None = None)
     if ":" not in peer or (bind and ":" not in bind) or ipaddress.ip_address(peer).is_unspecified:
         return default_address()
     try:
-        return route_address(peer, _ANYWHERE[1], override)
+        return route_address(peer, ANYWHERE[1], override)
     except OSError as error:
         raise MediaError(f"sip: no route to {peer} over IPv6: {error.strerror}") from error
 

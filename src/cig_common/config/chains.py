@@ -15,7 +15,7 @@ from itertools import accumulate
 from cig_common.config.entries import Written
 from cig_common.config.index import PatternIndex
 from cig_common.config.model import Entry, Interface, MapUse, SipInterface, TelInterface
-from cig_common.config.patterns import GAP, Kind, Pattern, generic, subject
+from cig_common.config.patterns import GAP, Pattern, generic, subject
 
 _MOST_EARLIER = 1024
 
@@ -37,7 +37,7 @@ class Chain:
             firsts.setdefault(use.map.name, use)
         self.uses = tuple(firsts.values())
         self.side = side
-        self._kind = Kind.TEL if side is Interface.TEL else Kind.SIP
+        self._kind = side.kind
         self._ends = list(accumulate(len(use.map.entries) for use in self.uses))
         self._index: PatternIndex
         if twin is not None and twin._names() == self._names():

@@ -148,7 +148,7 @@ class Entries(Sequence[Entry]):
 
     def literals(self, side: Interface) -> Iterator[tuple[str, ...]]:
         """Yield the literals of each entry's pattern on one side (see `Pattern.literals`)."""
-        kind, text, name = Kind(side.value), self._text, side.value
+        kind, text, name = side.kind, self._text, side.value
         for offset in self._offsets:
             found = _ENTRY.match(text, offset)
             assert found is not None

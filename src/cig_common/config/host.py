@@ -10,7 +10,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import socket
 import stat
 from dataclasses import dataclass
 from enum import Enum
@@ -19,10 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cig_common.config.model import IpAddress
-
-_ANYWHERE = ("192.0.2.1", 9)
-"""An address of RFC 5737, for the default route; a UDP connect sends it nothing."""
-_LOOPBACK = ip_address("127.0.0.1")
+from cig_common.local_address import default_address
 
 
 class Stands(Enum):
@@ -67,12 +63,7 @@ class SystemHost:
 
     def default_address(self) -> IpAddress:
         """Return the address of the default route, the loopback address where there is none."""
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.connect(_ANYWHERE)
-                return ip_address(probe.getsockname()[0])
-        except OSError:
-            return _LOOPBACK
+        return ip_address(default_address())
 
     def look(self, path: str) -> Found:
         """Return what stands at `path`. Raises nothing: where no path can be, NOTHING stands."""

@@ -119,8 +119,7 @@ def adjacent_message(left: str, right: str) -> tuple[str, str]:
 
 
 def _adjacent(text: str, side: Interface) -> Iterator[Finding]:
-    kind = Kind.SIP if side is Interface.SIP else Kind.TEL
-    for offset, left, right in adjacent_names(text, kind):
+    for offset, left, right in adjacent_names(text, side.kind):
         yield Finding("W106", side, offset, *adjacent_message(left, right))
 
 

@@ -14,7 +14,7 @@ from cig_common.config.model import (
     TranslateMap,
     UriMap,
 )
-from cig_common.config.notes import MAX_KEPT, Notes
+from cig_common.config.notes import Notes
 from cig_common.config.patterns import Kind
 
 
@@ -69,7 +69,7 @@ def _directions(config: Configuration) -> dict[Interface, set[str]]:
 
 
 def _tell(uri_map: UriMap, index: int, finding: Finding, notes: Notes) -> None:
-    if len(notes.warnings) >= MAX_KEPT:
+    if notes.full:
         notes.untold_warnings += 1
         return
     entry = uri_map.entries[index]

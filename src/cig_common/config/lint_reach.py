@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from cig_common.config.chains import Chain
 from cig_common.config.model import Configuration, Interface, UriMap
-from cig_common.config.notes import MAX_KEPT, Notes
+from cig_common.config.notes import Notes
 
 
 class _Reach:
@@ -81,7 +81,7 @@ def _look_into(chain: Chain, reaches: dict[str, _Reach]) -> None:
 
 def _tell(uri_map: UriMap, reach: _Reach, notes: Notes) -> None:
     for index, by in reach.unreachable():
-        if len(notes.warnings) >= MAX_KEPT:
+        if notes.full:
             notes.untold_warnings += 1
             continue
         entry = uri_map.entries[index]

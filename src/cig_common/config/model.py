@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from cig_common.config.errors import Diagnostic
-from cig_common.config.patterns import Pattern
+from cig_common.config.patterns import Kind, Pattern
 
 if TYPE_CHECKING:
     from cig_common.config.chains import Chain, Chains
@@ -32,6 +32,11 @@ class Interface(StrEnum):
     def other(self) -> Interface:
         """The interface on the gateway's other side."""
         return Interface.SIP if self is Interface.TEL else Interface.TEL
+
+    @property
+    def kind(self) -> Kind:
+        """How the patterns of an entry's side of this name compare."""
+        return Kind(self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def elsewhere(
     `maps` are those that the URI was not looked up in, short ones first: all together at most
     `most` entries are compared.
     """
-    kind = _kind(side)
+    kind = side.kind
     ready = [subject(text, kind) for text in texts]
     wanted = int(side is Interface.TEL)
     for uri_map in maps:
@@ -180,7 +180,7 @@ def _matches_without(pattern: Pattern, own: str, here: Subject) -> bool:
 
 
 def _by_case(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
-    ready = _caseless(subject(text, _kind(chain.side)))
+    ready = _caseless(subject(text, chain.side.kind))
     for number in itertools.islice(chain.candidates(text), _MAX_CANDIDATES):
         use, index = chain.locate(number)
         entry = use.map.entries[index]
@@ -189,7 +189,7 @@ def _by_case(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
 
 
 def _by_change(chain: Chain, text: str) -> Iterator[tuple[str, Entry]]:
-    changed = [other for other, _ in _changes(text, _kind(chain.side))]
+    changed = [other for other, _ in _changes(text, chain.side.kind)]
     for other in (*changed, *_swaps(chain, text)):
         if (found := chain.first(other)) is not None:
             use, entry, _ = found
@@ -277,7 +277,3 @@ def _may_match(pattern: str, text: str) -> bool:
     if head.startswith("tel:") and not _TEL_CARE.isdisjoint(head + tail):
         return True  # it is not compared as it is written
     return lower.startswith(head) and (not brace or lower.endswith(tail))
-
-
-def _kind(side: Interface) -> Kind:
-    return Kind.TEL if side is Interface.TEL else Kind.SIP

@@ -47,6 +47,11 @@ class Notes:
         """How many mistakes were found, the untold ones included."""
         return len(self.problems) + self.untold
 
+    @property
+    def full(self) -> bool:
+        """Whether a further warning would be counted only: then its words need not be made."""
+        return len(self.warnings) >= MAX_KEPT
+
     def error(self, place: Place, message: str, hint: str | None = None) -> None:
         """Note a mistake at `place`."""
         if len(self.problems) < MAX_KEPT:
@@ -56,10 +61,10 @@ class Notes:
 
     def warn(self, code: str, place: Place, message: str, hint: str | None = None) -> None:
         """Note a warning at `place`."""
-        if len(self.warnings) < MAX_KEPT:
-            self.warnings.append(self._diagnostic(place, message, hint, code))
-        else:
+        if self.full:
             self.untold_warnings += 1
+        else:
+            self.warnings.append(self._diagnostic(place, message, hint, code))
 
     def refusal(self) -> ConfigError:
         """Return the error that tells all that was noted."""

@@ -129,20 +129,25 @@ def _unfit(char: str, offset: int) -> tuple[str, int, str]:
 def split_pattern(text: str, kind: Kind, line: int = 1, column: int = 1) -> Pattern:
     """Take a pattern apart that `compile_pattern` has taken before."""
     parts = _PARAMETER.split(text)
-    literals = tuple(parts[::2]) if _is_canonical(text, kind) else _canonical(parts[::2], kind)
+    literals = _literals(parts, text, kind)
     return Pattern(text, kind, literals, tuple(parts[1::2]), line, column)
 
 
 def match_pattern(text: str, kind: Kind, subject: Subject) -> dict[str, str] | None:
     """Match a pattern that `compile_pattern` has taken before, as `Pattern.match` does."""
     parts = _PARAMETER.split(text)
-    literals = tuple(parts[::2]) if _is_canonical(text, kind) else _canonical(parts[::2], kind)
+    literals = _literals(parts, text, kind)
     return _match(literals, parts[1::2], subject)
 
 
 def split_literals(text: str, kind: Kind) -> tuple[str, ...]:
     """Return the literals of a pattern that `compile_pattern` has taken before."""
-    literals = _PARAMETER.split(text)[::2]
+    return _literals(_PARAMETER.split(text), text, kind)
+
+
+def _literals(parts: list[str], text: str, kind: Kind) -> tuple[str, ...]:
+    """Return the literals, in canonical form, of a pattern whose text was split into `parts`."""
+    literals = parts[::2]
     return tuple(literals) if _is_canonical(text, kind) else _canonical(literals, kind)
 
 

@@ -11,16 +11,17 @@ import pytest
 
 from cig_common.config import load
 from cig_server.mgmt.server import ManagementServer
+from cig_server.mgmt.token import Token
 from unit.cig_server.mgmt.gateway_view import CALL, StillView
 
 SIMPLE = Path(__file__).parents[1] / "cig_common" / "config" / "files" / "manual_simple.conf"
 
 
 @contextmanager
-def serving(view: StillView) -> Iterator[int]:
+def serving(view: StillView, token: Token | None = None) -> Iterator[int]:
     """Run a management server in a thread of its own; give its port."""
     loop = asyncio.new_event_loop()
-    server = ManagementServer(view, port=0)
+    server = ManagementServer(view, token=token, port=0)
     loop.run_until_complete(server.start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,9 +16,9 @@ from click.testing import CliRunner, Result
 from cig_cli.main import main
 from cig_cli.token import Token, peer_owner
 from cig_common.config import Diagnostic
-from cig_server.mgmt.server import ManagementServer
 from cig_server.mgmt.token import create_token
 from cig_server.mgmt.view import NeedsRestart, ReloadReport
+from unit.cig_cli import conftest
 from unit.cig_server.mgmt.gateway_view import StillView
 
 FILE = "/opt/cig/cig.conf"
@@ -38,21 +36,9 @@ NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 
 
-@contextmanager
-def serving(report: ReloadReport, token: Path) -> Iterator[int]:
-    """Run a management port in a thread of its own; gives its number."""
-    loop = asyncio.new_event_loop()
-    server = ManagementServer(StillView(report=report), token=create_token(token), port=0)
-    loop.run_until_complete(server.start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield server.port
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+def serving(report: ReloadReport, token: Path) -> AbstractContextManager[int]:
+    """Run a management port that has a token; gives its number."""
+    return conftest.serving(StillView(report=report), create_token(token))
 
 
 @pytest.fixture
