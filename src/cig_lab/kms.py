@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 
-from cig_relay.keys.material import KeyMaterial, PeriodKeys
+from cig_material.material import KeyMaterial, KmsParameters, PeriodKeys
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.kms import MasterKeys
@@ -62,9 +62,6 @@ class LabKms:
         return KeyMaterial(
             uri=uri,
             domain=self.domain,
-            kms_uri=KMS_URI,
-            kpak=self._masters.kpak,
-            z=self._masters.z_public,
             crs=(crs,),
             anchor_pin=anchor_pin,
             anchor_ca=None,
@@ -75,4 +72,5 @@ class LabKms:
         identifier = tel_identifier(uri, month)
         ssk, pvt = self._masters.issue_ssk(identifier, random_bytes=self._random)
         rsk = self._masters.issue_rsk(identifier)
-        return PeriodKeys(f"{month}-{REVISION}", Secret(ssk), pvt, Secret(rsk))
+        kms = KmsParameters(KMS_URI, self._masters.kpak, self._masters.z_public)
+        return PeriodKeys(f"{month}-{REVISION}", kms, Secret(ssk), pvt, Secret(rsk))

@@ -17,7 +17,7 @@ from functools import partial
 
 from cig_common.errors import MediaError
 from cig_common.local_address import ANYWHERE, default_address, local_address
-from cig_relay.keys.material import split_host_port
+from cig_material.material import split_host_port
 
 _log = logging.getLogger("Addresses")
 

@@ -24,9 +24,9 @@ from cig_common.errors import CigError
 from cig_common.loading import Loaded, LoadFailedError, load_beside
 from cig_relay.config_view import MediaPart, media_part
 from cig_relay.control.service import AGENT
-from cig_relay.keys.engines import DEFAULT_SIZE
-from cig_relay.keys.hardening import protect_memory
-from cig_relay.keys.random_source import require_entropy
+from cig_relay.engines.hardening import protect_memory
+from cig_relay.engines.pool import DEFAULT_SIZE
+from cig_relay.randomness.source import require_entropy
 from cig_relay.relay import Options, Relay
 
 _log = logging.getLogger("Relay")

@@ -28,12 +28,12 @@ from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import AGENT, RelayService
-from cig_relay.keys.engines import EnginePool
+from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
-from cig_relay.keys.random_source import has_rdrand, random_bytes
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.engine import MediaSettings
 from cig_relay.media.python_engine import PythonMediaEngine
+from cig_relay.randomness.source import has_rdrand, random_bytes
 
 _log = logging.getLogger("Relay")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames on the control socket: the length prefix of UMSG around one CBOR map.
+"""Frames on the control and keys sockets: the length prefix of UMSG around one CBOR map.
 
 The map has ``n`` (the request's number; 0 for events), ``t`` (the message's name) and ``b`` (its
 fields). Both ends belong to this gateway and the socket checks the peer's uid, so any fault here
@@ -8,6 +8,7 @@ ends the connection, which is then opened anew.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,17 @@ from cig_common.errors import ControlError
 from umsg.errors import FrameError
 from umsg.framing import FrameDecoder, encode_frame
 
-_BY_NAME = {cls.__name__: cls for cls in (*REQUESTS, *REPLIES, *EVENTS)}
+MessageTypes = Mapping[str, type[Record]]
+"""The messages that a socket carries, by their names."""
+
+
+def by_name(*types: type[Record]) -> MessageTypes:
+    """Give the table of some types of message."""
+    return {cls.__name__: cls for cls in types}
+
+
+CONTROL = by_name(*REQUESTS, *REPLIES, *EVENTS)
+"""What the control socket carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +46,29 @@ class Envelope:
         return encode_frame(cbor2.dumps(body))
 
     @staticmethod
-    def parse(payload: bytes) -> Envelope:
-        """Read one frame's payload; raises ControlError."""
+    def parse(payload: bytes, types: MessageTypes = CONTROL) -> Envelope:
+        """Read one frame's payload, a message of ``types``; raises ControlError."""
         try:
             value: Any = cbor2.loads(payload)
-        except Exception as error:
-            raise ControlError("control frame holds no CBOR") from error
+        except Exception:
+            # The decoder's own error could quote what it stumbled over.
+            raise ControlError("control frame holds no CBOR") from None
         if not isinstance(value, dict) or set(value) != {"n", "t", "b"}:
             raise ControlError("control frame is no envelope")
         number, name = value["n"], value["t"]
         if type(number) is not int or number < 0 or not isinstance(name, str):
             raise ControlError("control frame has a wrong number or name")
-        cls = _BY_NAME.get(name)
+        cls = types.get(name)
         if cls is None or not isinstance(value["b"], dict):
             raise ControlError(f"control frame of unknown type {name[:40]!r}")
         return Envelope(number, cls.from_map(value["b"]))
 
 
 class ControlDecoder:
-    """Splits the socket's byte stream into envelopes."""
+    """Splits a socket's byte stream into envelopes with messages of ``types``."""
 
-    def __init__(self) -> None:
+    def __init__(self, types: MessageTypes = CONTROL) -> None:
+        self._types = types
         self._frames = FrameDecoder()
 
     def feed(self, data: bytes) -> list[Envelope]:
@@ -64,4 +77,4 @@ class ControlDecoder:
             payloads = self._frames.feed(data)
         except FrameError as error:
             raise ControlError("control stream is out of step") from error
-        return [Envelope.parse(payload) for payload in payloads]
+        return [Envelope.parse(payload, self._types) for payload in payloads]

@@ -21,6 +21,7 @@ _EXCEPTIONS: dict[ErrorCode, type[CigError]] = {
     ErrorCode.CODEC: CodecError,
     ErrorCode.OVERLOAD: OverloadError,
     ErrorCode.UNKNOWN_CALL: LocalError,
+    ErrorCode.MATERIAL: LocalError,
     ErrorCode.PROTOCOL: ControlError,
     ErrorCode.INTERNAL: LocalError,
 }

@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     CODEC = "codec"
     OVERLOAD = "overload"
     UNKNOWN_CALL = "unknown-call"
+    MATERIAL = "material"
     PROTOCOL = "protocol"
     INTERNAL = "internal"
 

@@ -25,9 +25,10 @@ from cig_common.clock import Clock
 from cig_common.control.messages import AcceptCallRequest, PlaceCallRequest, SignAuthRequest
 from cig_common.errors import ControlError
 from cig_relay.control.refusals import refused, word
+from cig_relay.engines.errors import RefusedError
+from cig_relay.engines.pool import EnginePool
 from cig_relay.keys import periods
-from cig_relay.keys.engines import EnginePool
-from cig_relay.keys.errors import NoKeysError, RefusedError
+from cig_relay.keys.errors import NoKeysError
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.replay_journal import ReplayJournal
 from mikey_sakke import receiver

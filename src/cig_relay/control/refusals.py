@@ -12,7 +12,8 @@ from cig_common.errors import (
     MediaError,
     OverloadError,
 )
-from cig_relay.keys.errors import NoKeysError, RefusedError
+from cig_relay.engines.errors import RefusedError
+from cig_relay.keys.errors import NoKeysError
 from cig_relay.media.engine import UnknownCallError
 from mikey_sakke.errors import MikeySakkeError, Reason
 

@@ -11,7 +11,7 @@ from cig_common.clock import Clock
 from cig_common.control.messages import VERSION, HelloReply, StatusReply
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
-from cig_relay.keys.engines import EnginePool
+from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaEngine

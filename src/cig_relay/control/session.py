@@ -55,7 +55,7 @@ from cig_common.loading import LOAD_SECONDS
 from cig_relay.control.call_crypto import CallKeys
 from cig_relay.control.refusals import error_reply
 from cig_relay.control.service import RelayService
-from cig_relay.keys.errors import RefusedError
+from cig_relay.engines.errors import RefusedError
 from cig_relay.media.engine import (
     CallStatistics,
     SipAddress,

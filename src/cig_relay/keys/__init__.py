@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cig-relay knows in secret: the keystore, the crypto engines, the replay journal."""
+"""The keys of the gateway: the keystore, which of its periods count, and the replay journal."""

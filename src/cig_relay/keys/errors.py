@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of the keystore, the replay journal, the random source and the crypto engines.
+"""Errors of the keystore and the replay journal.
 
 Each text tells an operator what is wrong, where, and what to do. None shows key material.
 """
@@ -46,20 +46,6 @@ class JournalError(LocalError):
     retryable = True
 
 
-class EntropyError(LocalError):
-    """The kernel's random number generator is not ready yet."""
-
-    log_code = "entropy"
-    retryable = True
-
-
-class EngineError(LocalError):
-    """The crypto engine died, hung or answered nonsense, twice for the same operation."""
-
-    log_code = "engine"
-    retryable = True
-
-
 class NoKeysError(CryptoError):
     """No keys are loaded that serve the month in question. ``month`` is ``YYYY-MM``."""
 
@@ -68,11 +54,3 @@ class NoKeysError(CryptoError):
     def __init__(self, month: str, text: str) -> None:
         super().__init__(text)
         self.month = month
-
-
-class RefusedError(CryptoError):
-    """A MIKEY message was refused. ``detail`` is the stable word that says why."""
-
-    def __init__(self, detail: str, text: str) -> None:
-        super().__init__(text)
-        self.detail = detail

@@ -11,9 +11,11 @@ import asyncio
 from pathlib import Path
 
 from cig_common.control.messages import Identity
-from cig_relay.keys import keystore, periods
-from cig_relay.keys.engines import EnginePool
-from cig_relay.keys.errors import KeystoreError, KeystoreKeyError, NoKeysError, RefusedError
+from cig_material.period import Period
+from cig_relay.engines.errors import RefusedError
+from cig_relay.engines.pool import EnginePool
+from cig_relay.keys import keystore
+from cig_relay.keys.errors import KeystoreError, KeystoreKeyError, NoKeysError
 from mikey_sakke.periods import month_of
 
 _NONE = "no keys are loaded: put a keystore into userdata and reload cig-relay"
@@ -67,7 +69,7 @@ class KeyHolder:
     def require_month(self, month: str) -> Identity:
         """Give the identity if it has keys of ``month`` (YYYY-MM); raises NoKeysError."""
         identity = self.require()
-        if not any(periods.Period.parse(p).month == month for p in identity.periods):
+        if not any(Period.parse(p).month == month for p in identity.periods):
             raise NoKeysError(month, f"no keys of {month} are loaded: get new ones from the CMS")
         return identity
 

@@ -2,7 +2,7 @@
 """The keystore: the file ``.ks.tel:<number>`` in userdata.
 
 The file is the 8 octets ``CIGKEYS`` and 0x01 (the format's version), one CBOR map (see
-`cig_relay.keys.material`), and the SHA-256 of all before it, which tells a damaged file from one
+`cig_material.document`), and the SHA-256 of all before it, which tells a damaged file from one
 whose keys are wrong. It is **not encrypted at rest**: its protection is its mode 0600, its
 owner, and the 0700 of the folder; whoever can read the file or a copy of it has the keys.
 
@@ -17,13 +17,12 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
-import cbor2
-
+from cig_material import document
+from cig_material.errors import MaterialError
+from cig_material.material import KeyMaterial, PeriodKeys
 from cig_relay.keys.errors import KeystoreAccessError, KeystoreFormatError, KeystoreKeyError
 from cig_relay.keys.files import replace_durably
-from cig_relay.keys.material import KeyMaterial, PeriodKeys
 from mikey_sakke.errors import MikeySakkeError
 
 __all__ = ["KeyMaterial", "PeriodKeys", "find", "load", "read", "save", "validate"]
@@ -42,7 +41,7 @@ def save(directory: Path, material: KeyMaterial) -> Path:
     Raises OSError when the file cannot be written; the old one is then still whole.
     """
     path = directory / f"{PREFIX}{material.uri}"
-    head = MAGIC + bytes([FORMAT_VERSION]) + cbor2.dumps(material.to_map())
+    head = MAGIC + bytes([FORMAT_VERSION]) + document.encode(material)
     replace_durably(path, head + hashlib.sha256(head).digest())
     return path
 
@@ -82,10 +81,9 @@ def read(directory: Path) -> KeyMaterial | None:
         return None
     octets = _read_own_file(path)
     _check_folder(directory)
-    values = _decode(path, octets)
     try:
-        material = KeyMaterial.from_map(values)
-    except ValueError as error:
+        material = document.decode(_content(path, octets))
+    except MaterialError as error:
         raise KeystoreKeyError(path, str(error), _RESTORE) from None
     if path.name != PREFIX + material.uri:
         raise KeystoreKeyError(
@@ -164,7 +162,7 @@ def _check_owner_and_mode(path: Path, status: os.stat_result) -> None:
         raise KeystoreFormatError(path, "it is no keystore (too long)", _RESTORE)
 
 
-def _decode(path: Path, octets: bytes) -> Any:
+def _content(path: Path, octets: bytes) -> bytes:
     if octets[: len(MAGIC)] != MAGIC:
         raise KeystoreFormatError(path, "it is no keystore", _RESTORE)
     version = octets[len(MAGIC)] if len(octets) > len(MAGIC) else 0
@@ -177,11 +175,7 @@ def _decode(path: Path, octets: bytes) -> Any:
     head, digest = octets[:-_DIGEST_OCTETS], octets[-_DIGEST_OCTETS:]
     if hashlib.sha256(head).digest() != digest:
         raise KeystoreFormatError(path, "it is damaged (its checksum is wrong)", _RESTORE)
-    try:
-        return cbor2.loads(head[len(MAGIC) + 1 :])
-    except Exception:
-        # The decoder's own error could quote the key octets that it stumbled over.
-        raise KeystoreFormatError(path, "it holds no CBOR", _RESTORE) from None
+    return head[len(MAGIC) + 1 :]
 
 
 def _mode(status: os.stat_result) -> str:

@@ -3,8 +3,7 @@
 
 The rules:
 
-1. A period is ``YYYY-MM-REVISION``. Keys are made for the month; the revision tells a set of keys
-   from an earlier one of the same month, and the highest revision of a month is the one in use.
+1. Of a month the highest revision is the one in use (`cig_material.period`).
 2. A month is accepted from the second-to-last day of the month before it until the end of its
    successor's day 2, and refused from day 3 on.
 3. A message is served by the month of its own T payload, if that month is accepted at present.
@@ -14,38 +13,10 @@ The rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from cig_material.period import Period
 from mikey_sakke.periods import acceptable_months, month_of
-
-_FORM = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{1,9})", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Period:
-    """One period; orders by month, then revision."""
-
-    year: int
-    month_number: int
-    revision: int
-
-    @staticmethod
-    def parse(text: str) -> Period:
-        """Read ``YYYY-MM-REVISION`` (a revision of 1 to 9 digits); raises ValueError."""
-        match = _FORM.fullmatch(text)
-        if match is None or match[1] == "0000":
-            raise ValueError(f"{text[:40]!r} is no key period of the form YYYY-MM-REVISION")
-        return Period(int(match[1]), int(match[2]), int(match[3]))
-
-    @property
-    def month(self) -> str:
-        """The month that the keys are made for, ``YYYY-MM``."""
-        return f"{self.year:04d}-{self.month_number:02d}"
-
-    def __str__(self) -> str:
-        return f"{self.month}-{self.revision}"
 
 
 def accepted(month: str, now: float) -> bool:

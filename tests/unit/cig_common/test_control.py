@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cig_common.control.codec import ControlDecoder, Envelope
 from cig_common.control.failures import exception_for
+from cig_common.control.keys import KEYS, InspectKeysRequest
 from cig_common.control.media import Direction, LegStatistics, SipMedia, TelLeg
 from cig_common.control.messages import (
     EVENTS,
@@ -67,6 +68,20 @@ def _records(cls: type[Record]) -> st.SearchStrategy[Record]:
 def test_round_trip(cls: type[Record], data: st.DataObject) -> None:
     envelope = Envelope(data.draw(st.integers(0, 2**40)), data.draw(_records(cls)))
     assert ControlDecoder().feed(envelope.encode()) == [envelope]
+
+
+@given(st.data())
+@pytest.mark.parametrize("cls", KEYS.values())
+def test_round_trip_on_the_keys_socket(cls: type[Record], data: st.DataObject) -> None:
+    envelope = Envelope(data.draw(st.integers(0, 2**40)), data.draw(_records(cls)))
+    assert ControlDecoder(KEYS).feed(envelope.encode()) == [envelope]
+
+
+def test_a_passphrase_crosses_the_keys_socket_alone_and_is_not_shown() -> None:
+    request = InspectKeysRequest(b"sealed", b"correct horse")
+    assert "horse" not in repr(Envelope(1, request))
+    with pytest.raises(ControlError, match="unknown type"):
+        ControlDecoder().feed(Envelope(1, request).encode())
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=30))

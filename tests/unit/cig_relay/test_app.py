@@ -25,13 +25,13 @@ from cig_common.control.messages import (
     StatusReply,
     StatusRequest,
 )
+from cig_material.material import KeyMaterial, PeriodKeys
 from cig_relay.keys import keystore
-from cig_relay.keys.material import KeyMaterial, PeriodKeys
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.periods import month_of
 from mikey_sakke.secret import Secret
 from unit.cig_relay.control.harness import Peer, bang
-from unit.cig_relay.keys.lab import GATEWAY, domain, material, user
+from unit.cig_relay.keys.lab import GATEWAY, domain, kms, material, user
 
 CONFIG = """
 interfaces {
@@ -47,7 +47,7 @@ def _keys() -> KeyMaterial:
     identifier = tel_identifier(GATEWAY, MONTH)
     ssk, pvt = domain().issue_ssk(identifier)
     rsk = domain().issue_rsk(identifier)
-    return material(periods=(PeriodKeys(f"{MONTH}-1", Secret(ssk), pvt, Secret(rsk)),))
+    return material(periods=(PeriodKeys(f"{MONTH}-1", kms(), Secret(ssk), pvt, Secret(rsk)),))
 
 
 @pytest.fixture

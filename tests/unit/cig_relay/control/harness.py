@@ -24,15 +24,15 @@ from cig_common.control.messages import (
 )
 from cig_common.control.record import Record
 from cig_common.loading import load_part
+from cig_material.material import KeyMaterial
 from cig_relay.config_view import media_part
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import RelayService
+from cig_relay.engines.pool import EnginePool
 from cig_relay.keys import keystore
-from cig_relay.keys.engines import EnginePool
 from cig_relay.keys.holder import KeyHolder
-from cig_relay.keys.material import KeyMaterial
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaListener, MediaSettings, PortRange, SipAddress
 from cig_relay.media.python_engine import PythonMediaEngine

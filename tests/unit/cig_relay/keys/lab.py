@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cache
 
-from cig_relay.keys.material import KeyMaterial, PeriodKeys
+from cig_material.material import KeyMaterial, KmsParameters, PeriodKeys
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.kms import MasterKeys
@@ -27,6 +27,12 @@ def domain() -> MasterKeys:
 
 
 @cache
+def kms() -> KmsParameters:
+    """The public parameters of the lab domain's KMS."""
+    return KmsParameters(KMS_URI, domain().kpak, domain().z_public)
+
+
+@cache
 def user(uri: str, month: str = MONTH) -> UserKeys:
     """A user's keys for a month."""
     return domain().issue(uri, month, kms_uri=KMS_URI)
@@ -41,7 +47,7 @@ def _issued(period: str) -> tuple[bytes, bytes, bytes]:
 def period_keys(period: str) -> PeriodKeys:
     """The gateway's keys of a period, in fresh holders."""
     ssk, pvt, rsk = _issued(period)
-    return PeriodKeys(period=period, ssk=Secret(ssk), pvt=pvt, rsk=Secret(rsk))
+    return PeriodKeys(period=period, kms=kms(), ssk=Secret(ssk), pvt=pvt, rsk=Secret(rsk))
 
 
 def material(*periods: str, **changes: object) -> KeyMaterial:
@@ -49,9 +55,6 @@ def material(*periods: str, **changes: object) -> KeyMaterial:
     values: dict[str, object] = {
         "uri": GATEWAY,
         "domain": "LAB",
-        "kms_uri": KMS_URI,
-        "kpak": domain().kpak,
-        "z": domain().z_public,
         "crs": ("127.0.0.1:5223",),
         "anchor_pin": bytes(range(32)),
         "anchor_ca": None,

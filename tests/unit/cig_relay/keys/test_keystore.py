@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,8 +20,6 @@ from cig_relay.keys.errors import (
     KeystoreFormatError,
     KeystoreKeyError,
 )
-from cig_relay.keys.material import KeyMaterial, PeriodKeys, split_host_port
-from mikey_sakke.secret import Secret
 from unit.cig_relay.keys.lab import GATEWAY, material, period_keys
 
 
@@ -31,11 +27,6 @@ from unit.cig_relay.keys.lab import GATEWAY, material, period_keys
 def folder(tmp_path: Path) -> Path:
     tmp_path.chmod(0o700)
     return tmp_path
-
-
-def _sealed(values: object) -> bytes:
-    head = b"CIGKEYS\x01" + cbor2.dumps(values)
-    return head + hashlib.sha256(head).digest()
 
 
 def _write(folder: Path, octets: bytes, name: str = ".ks.tel:+8888") -> Path:
@@ -221,93 +212,6 @@ def test_a_key_of_another_user_is_refused_by_its_equation(folder: Path, field: s
     assert wrong.ssk.reveal().hex() not in str(caught.value)
 
 
-WRONG: list[tuple[str, Callable[[dict[str, object]], object]]] = [
-    ("no map", lambda v: list(v)),
-    ("a field more", lambda v: {**v, "x": 1}),
-    ("a field less", lambda v: {k: x for k, x in v.items() if k != "z"}),
-    ("extension in the URI", lambda v: {**v, "uri": "tel:+8888;101"}),
-    ("URI no text", lambda v: {**v, "uri": 7}),
-    ("domain empty", lambda v: {**v, "domain": ""}),
-    ("domain with a line break", lambda v: {**v, "domain": "LAB\n[x] Relay[INFO]: forged"}),
-    ("short KPAK", lambda v: {**v, "kpak": bytes(64)}),
-    ("Z no octets", lambda v: {**v, "z": "text"}),
-    ("no CRS", lambda v: {**v, "crs": []}),
-    ("CRS no list", lambda v: {**v, "crs": "127.0.0.1:5223"}),
-    ("CRS without port", lambda v: {**v, "crs": ["127.0.0.1"]}),
-    ("CRS no text", lambda v: {**v, "crs": [5223]}),
-    ("no anchor", lambda v: {**v, "anchor_pin": None}),
-    ("short pin", lambda v: {**v, "anchor_pin": bytes(31)}),
-    ("CA not PEM", lambda v: {**v, "anchor_ca": "certificate"}),
-    ("no periods", lambda v: {**v, "periods": []}),
-    ("periods no list", lambda v: {**v, "periods": {}}),
-    ("period no map", lambda v: {**v, "periods": [1]}),
-    ("period twice", lambda v: {**v, "periods": v["periods"] * 2}),  # type: ignore[operator]
-    ("period malformed", lambda v: _in_period(v, period="2026-11")),
-    ("period no text", lambda v: _in_period(v, period=b"2026-11-1")),
-    ("SSK no octets", lambda v: _in_period(v, ssk=5)),
-    ("short SSK", lambda v: _in_period(v, ssk=bytes(31))),
-    ("long PVT", lambda v: _in_period(v, pvt=bytes(66))),
-    ("short RSK", lambda v: _in_period(v, rsk=bytes(256))),
-]
-
-
-def _in_period(values: dict[str, object], **changes: object) -> dict[str, object]:
-    periods = values["periods"]
-    assert isinstance(periods, list)
-    return {**values, "periods": [{**periods[0], **changes}]}
-
-
-@pytest.mark.parametrize(("name", "change"), WRONG, ids=[name for name, _ in WRONG])
-def test_wrong_contents_are_refused(
-    folder: Path, name: str, change: Callable[[dict[str, object]], object]
-) -> None:
-    values = material().to_map()
-    _write(folder, _sealed(change(values)))
-    with pytest.raises(KeystoreKeyError) as caught:
-        keystore.read(folder)
-    assert caught.value.path == folder / ".ks.tel:+8888"
-    assert values["periods"][0]["ssk"].hex() not in str(caught.value)
-
-
-def test_cbor_that_is_none_is_refused(folder: Path) -> None:
-    head = b"CIGKEYS\x01\xff\xff"
-    _write(folder, head + hashlib.sha256(head).digest())
-    with pytest.raises(KeystoreFormatError, match="no CBOR"):
-        keystore.read(folder)
-
-
 def test_all_errors_say_what_to_do() -> None:
     error = KeystoreError(Path("/userdata/.ks.tel:+8888"), "it is damaged", "restore it")
     assert str(error) == "/userdata/.ks.tel:+8888: it is damaged; restore it"
-
-
-def test_material_is_checked_when_it_is_made() -> None:
-    with pytest.raises(ValueError, match="SSK"):
-        PeriodKeys("2026-11-1", Secret(bytes(31)), bytes(65), Secret(bytes(257)))
-    with pytest.raises(ValueError, match="occurs twice"):
-        material("2026-11-1", "2026-11-01")
-
-
-def test_maps_round_trip() -> None:
-    held = material("2026-11-1", "2026-12-3", anchor_ca="-----BEGIN CERTIFICATE-----\n")
-    assert KeyMaterial.from_map(cbor2.loads(cbor2.dumps(held.to_map()))) == held
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("crs.example.com:5223", ("crs.example.com", 5223)),
-        ("192.0.2.1:1", ("192.0.2.1", 1)),
-        ("[2001:db8::1]:65535", ("2001:db8::1", 65535)),
-    ],
-)
-def test_host_and_port(text: str, parts: tuple[str, int]) -> None:
-    assert split_host_port(text) == parts
-
-
-@pytest.mark.parametrize(
-    "text", ["", "crs", "crs:", "crs:0", "crs:65536", ":5", "2001::1:5", "a b:5"]
-)
-def test_no_host_and_port(text: str) -> None:
-    with pytest.raises(ValueError, match="host:port"):
-        split_host_port(text)

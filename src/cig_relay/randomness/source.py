@@ -12,7 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cig_relay.keys.errors import EntropyError
+from cig_relay.randomness.errors import EntropyError
 
 CPUINFO = Path("/proc/cpuinfo")
 

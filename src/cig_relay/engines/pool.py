@@ -19,10 +19,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
-import cbor2
-
 from cig_common.control.record import Record
-from cig_relay.keys.engine_wire import (
+from cig_material import document
+from cig_material.material import KeyMaterial
+from cig_relay.engines.errors import EngineError, RefusedError
+from cig_relay.engines.wire import (
     Build,
     CallSecrets,
     Failed,
@@ -34,9 +35,7 @@ from cig_relay.keys.engine_wire import (
     Signature,
     Verify,
 )
-from cig_relay.keys.engine_worker import EngineDied, EngineWorker
-from cig_relay.keys.errors import EngineError, RefusedError
-from cig_relay.keys.material import KeyMaterial
+from cig_relay.engines.worker import EngineDied, EngineWorker
 
 _log = logging.getLogger("Engines")
 
@@ -119,7 +118,7 @@ class EnginePool:
         EngineError.
         """
         async with self._loading:
-            keys = Load(b"" if material is None else cbor2.dumps(material.to_map()))
+            keys = Load(b"" if material is None else document.encode(material))
             await self._expect(Ready, keys, _LOAD_TIMEOUT)
             # A busy engine gets the new keys as soon as it is free: see _release.
             idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]

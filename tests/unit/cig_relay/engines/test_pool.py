@@ -9,20 +9,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 import cig_relay
-from cig_relay.keys.engine_wire import CallSecrets, Load, decode, encode
-from cig_relay.keys.engines import EnginePool
-from cig_relay.keys.errors import EngineError, RefusedError
+from cig_relay.engines.errors import EngineError, RefusedError
+from cig_relay.engines.pool import EnginePool
+from cig_relay.engines.wire import CallSecrets, Load, decode, encode
 from mikey_sakke import eccsi, initiator, receiver
 from mikey_sakke.identifiers import tel_identifier
 from umsg.binding import ANSWER_INFO
 from umsg.framing import FrameDecoder
-from unit.cig_relay.keys.lab import ALICE, GATEWAY, NOW, domain, material, period_keys, user
+from unit.cig_relay.keys.lab import ALICE, GATEWAY, NOW, domain, kms, material, period_keys, user
 
 PERIOD = "2026-11-1"
 BINDING = bytes(range(32))
@@ -123,7 +124,8 @@ async def test_new_keys_reach_all_engines_and_wrong_ones_none(pool: EnginePool) 
     await pool.load(material("2026-11-2"))
     for _ in range(4):
         await asyncio.gather(*(pool.sign_auth(period="2026-11-2", text=b"t") for _ in range(2)))
-    wrong = material(periods=(period_keys("2026-11-3"),), kpak=user(ALICE).pvt)
+    other = replace(kms(), kpak=user(ALICE).pvt)
+    wrong = material(periods=(replace(period_keys("2026-11-3"), kms=other),))
     with pytest.raises(RefusedError) as caught:
         await pool.load(wrong)
     assert caught.value.detail == "key"
@@ -214,7 +216,7 @@ async def test_closing_leaves_no_process(availability: Availability) -> None:
 def test_engines_end_with_a_relay_that_is_killed() -> None:
     code = (
         "import asyncio, os, signal, sys\n"
-        "from cig_relay.keys.engines import EnginePool\n"
+        "from cig_relay.engines.pool import EnginePool\n"
         "async def main():\n"
         "    pool = EnginePool(2)\n"
         "    await pool.start()\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import cig_relay
 from cig_common.control.record import Record
 from cig_common.errors import CigError, ControlError
-from cig_relay.keys.engine_wire import decode, encode
+from cig_relay.engines.wire import decode, encode
 from umsg.errors import FrameError
 from umsg.framing import FrameDecoder
 
@@ -61,7 +61,7 @@ class EngineWorker:
         """Start an engine and wait until it is ready; raises EngineDied or OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = ["-m", "cig_relay.keys.engine_process", str(theirs.fileno())]
+            arguments = ["-m", "cig_relay.engines.process", str(theirs.fileno())]
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *arguments,

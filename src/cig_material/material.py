@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gateway's key material in memory, and its form as a CBOR map.
+"""The gateway's key material in memory.
 
 Octet lengths are those of RFC 6507 on P-256 (KPAK and PVT 65, SSK 32) and of RFC 6508 with
 parameter set 1 of RFC 6509 (Z and RSK 257). A key's equations are checked where it is used, by
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from cig_common.control.messages import Identity
-from cig_relay.keys.periods import Period
+from cig_material.period import Period
 from mikey_sakke.errors import IdentifierError
 from mikey_sakke.identifiers import check_tel_uri
 from mikey_sakke.keys import UserKeys
@@ -23,16 +22,13 @@ SSK_OCTETS = 32
 PVT_OCTETS = KPAK_OCTETS = 65
 RSK_OCTETS = Z_OCTETS = 257
 PIN_OCTETS = 32
+PARAMETER_SET = 1
 MAX_PERIODS = 36
 MAX_CRS = 16
 MAX_TEXT = 256
 MAX_CA = 32768
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})", re.ASCII)
-_FIELDS = frozenset(
-    ("uri", "domain", "kms_uri", "kpak", "z", "crs", "anchor_pin", "anchor_ca", "periods")
-)
-_PERIOD_FIELDS = frozenset(("period", "ssk", "pvt", "rsk"))
 
 
 def split_host_port(text: str) -> tuple[str, int]:
@@ -44,13 +40,36 @@ def split_host_port(text: str) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class PeriodKeys:
-    """One period's keys: ``period`` ``YYYY-MM-REVISION``, SSK and PVT (ECCSI), RSK (SAKKE).
+class KmsParameters:
+    """The public parameters of a KMS: KPAK (65 octets), Z (257) and the SAKKE parameter set.
 
+    A KMS that was compromised gets new ones, so each period says under which its keys were made.
     Raises ValueError for a wrong size or form.
     """
 
+    uri: str
+    kpak: bytes
+    z: bytes
+    parameter_set: int = PARAMETER_SET
+
+    def __post_init__(self) -> None:
+        _require_text("KMS URI", self.uri)
+        _require(type(self.kpak) is bytes and len(self.kpak) == KPAK_OCTETS, "KPAK", KPAK_OCTETS)
+        _require(type(self.z) is bytes and len(self.z) == Z_OCTETS, "Z", Z_OCTETS)
+        if self.parameter_set != PARAMETER_SET:
+            raise ValueError("the SAKKE parameter set is not 1, the only one of RFC 6509")
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodKeys:
+    """One period's keys: ``period`` ``YYYY-MM-REVISION``, SSK and PVT (ECCSI), RSK (SAKKE).
+
+    ``kms`` are the parameters under which they were made. Raises ValueError for a wrong size or
+    form.
+    """
+
     period: str
+    kms: KmsParameters
     ssk: Secret = field(repr=False)
     pvt: bytes
     rsk: Secret = field(repr=False)
@@ -60,6 +79,16 @@ class PeriodKeys:
         _require(isinstance(self.ssk, Secret) and len(self.ssk) == SSK_OCTETS, "SSK", SSK_OCTETS)
         _require(type(self.pvt) is bytes and len(self.pvt) == PVT_OCTETS, "PVT", PVT_OCTETS)
         _require(isinstance(self.rsk, Secret) and len(self.rsk) == RSK_OCTETS, "RSK", RSK_OCTETS)
+
+    @property
+    def month(self) -> str:
+        """The month that the keys are made for, ``YYYY-MM``."""
+        return Period.parse(self.period).month
+
+    def wipe(self) -> None:
+        """Overwrite SSK and RSK (see `mikey_sakke.secret.Secret` for the limits)."""
+        self.ssk.wipe()
+        self.rsk.wipe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +103,6 @@ class KeyMaterial:
 
     uri: str
     domain: str
-    kms_uri: str
-    kpak: bytes
-    z: bytes
     crs: tuple[str, ...]
     anchor_pin: bytes | None
     anchor_ca: str | None
@@ -87,11 +113,7 @@ class KeyMaterial:
             check_tel_uri(self.uri)
         except (IdentifierError, TypeError) as error:
             raise ValueError(str(error)) from None
-        for name, value in (("domain", self.domain), ("KMS URI", self.kms_uri)):
-            if type(value) is not str or not 1 <= len(value) <= MAX_TEXT or not value.isprintable():
-                raise ValueError(f"the {name} is no printable text of 1 to {MAX_TEXT} characters")
-        _require(type(self.kpak) is bytes and len(self.kpak) == KPAK_OCTETS, "KPAK", KPAK_OCTETS)
-        _require(type(self.z) is bytes and len(self.z) == Z_OCTETS, "Z", Z_OCTETS)
+        _require_text("domain", self.domain)
         if not 1 <= len(self.crs) <= MAX_CRS:
             raise ValueError(f"there must be 1 to {MAX_CRS} CRS addresses")
         for address in self.crs:
@@ -134,71 +156,26 @@ class KeyMaterial:
         """
         return UserKeys(
             self.uri,
-            Period.parse(keys.period).month,
-            self.kpak,
-            self.z,
+            keys.month,
+            keys.kms.kpak,
+            keys.kms.z,
             keys.ssk.reveal(),
             keys.pvt,
             keys.rsk.reveal(),
-            kms_uri=self.kms_uri,
+            kms_uri=keys.kms.uri,
         )
 
     def wipe(self) -> None:
         """Overwrite the secrets held here (see `mikey_sakke.secret.Secret` for the limits)."""
         for keys in self.periods:
-            keys.ssk.wipe()
-            keys.rsk.wipe()
-
-    def to_map(self) -> dict[str, Any]:
-        """Give all of it, secrets included, as a map of plain CBOR values."""
-        return {
-            "uri": self.uri,
-            "domain": self.domain,
-            "kms_uri": self.kms_uri,
-            "kpak": self.kpak,
-            "z": self.z,
-            "crs": list(self.crs),
-            "anchor_pin": self.anchor_pin,
-            "anchor_ca": self.anchor_ca,
-            "periods": [
-                {
-                    "period": keys.period,
-                    "ssk": keys.ssk.reveal(),
-                    "pvt": keys.pvt,
-                    "rsk": keys.rsk.reveal(),
-                }
-                for keys in self.periods
-            ],
-        }
-
-    @staticmethod
-    def from_map(values: object) -> KeyMaterial:
-        """Read what `to_map` gave; raises ValueError, in whose text no value of a key stands."""
-        fields = _fields(values, _FIELDS)
-        crs, periods = fields["crs"], fields["periods"]
-        if not isinstance(crs, list) or not all(type(address) is str for address in crs):
-            raise ValueError("the CRS addresses are no list of texts")
-        if not isinstance(periods, list):
-            raise ValueError("the periods are no list")
-        keys = tuple(_period_keys(_fields(item, _PERIOD_FIELDS)) for item in periods)
-        return KeyMaterial(**{**fields, "crs": tuple(crs), "periods": keys})
+            keys.wipe()
 
 
-def _period_keys(fields: dict[str, Any]) -> PeriodKeys:
-    if type(fields["period"]) is not str:
-        raise ValueError("a period is no text")
-    if type(fields["ssk"]) is not bytes or type(fields["rsk"]) is not bytes:
-        raise ValueError("a key is no octet string")
-    ssk, rsk = Secret(fields["ssk"]), Secret(fields["rsk"])
-    return PeriodKeys(period=fields["period"], ssk=ssk, pvt=fields["pvt"], rsk=rsk)
+def _require_text(name: str, value: object) -> None:
+    if type(value) is not str or not 1 <= len(value) <= MAX_TEXT or not value.isprintable():
+        raise ValueError(f"the {name} is no printable text of 1 to {MAX_TEXT} characters")
 
 
-def _fields(values: object, names: frozenset[str]) -> dict[str, Any]:
-    if not isinstance(values, dict) or set(values) != names:
-        raise ValueError("the set of fields is not the expected one")
-    return values
-
-
-def _require(condition: bool, name: str, octets: int) -> None:
-    if not condition:
-        raise ValueError(f"the {name} is no octet string of {octets} octets")
+def _require(fits: bool, name: str, octets: int) -> None:
+    if not fits:
+        raise ValueError(f"the {name} is not {octets} octets long")

@@ -23,7 +23,7 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 def test_no_core_dump_and_not_dumpable() -> None:
     code = (
         "import ctypes, resource\n"
-        "from cig_relay.keys.hardening import protect_memory\n"
+        "from cig_relay.engines.hardening import protect_memory\n"
         "protect_memory()\n"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))\n"
     )
@@ -33,7 +33,7 @@ def test_no_core_dump_and_not_dumpable() -> None:
 def test_a_child_dies_with_its_parent() -> None:
     child = (
         "import os, sys, time\n"
-        "from cig_relay.keys.hardening import die_with_parent\n"
+        "from cig_relay.engines.hardening import die_with_parent\n"
         "die_with_parent(int(sys.argv[1]))\n"
         "print(os.getpid(), flush=True)\n"
         "time.sleep(60)\n"
@@ -66,5 +66,5 @@ def _pidfd(pid: int) -> int | None:
 
 
 def test_a_child_whose_parent_is_gone_already_ends() -> None:
-    code = "from cig_relay.keys.hardening import die_with_parent\ndie_with_parent(1 << 22)\n"
+    code = "from cig_relay.engines.hardening import die_with_parent\ndie_with_parent(1 << 22)\n"
     assert _python(code).returncode == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cbor2
-
 from cig_common.control.record import Record
-from cig_relay.keys.engine_wire import (
+from cig_material import document
+from cig_material.period import Period
+from cig_relay.engines.wire import (
     Build,
     CallSecrets,
     Load,
@@ -18,8 +18,6 @@ from cig_relay.keys.engine_wire import (
     Signature,
     Verify,
 )
-from cig_relay.keys.material import KeyMaterial
-from cig_relay.keys.periods import Period
 from mikey_sakke import initiator, receiver
 from mikey_sakke.errors import PeriodError
 from mikey_sakke.keys import UserKeys
@@ -57,7 +55,7 @@ class Operations:
     def _load(self, octets: bytes) -> Ready:
         fresh: dict[str, UserKeys] = {}
         if octets:
-            material = KeyMaterial.from_map(cbor2.loads(octets))
+            material = document.decode(octets)
             fresh = {keys.period: material.user_keys(keys) for keys in material.periods}
         old, self._keys = self._keys, fresh
         for keys in old.values():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cig_relay.keys.errors import EntropyError
-from cig_relay.keys.random_source import has_rdrand, random_bytes, require_entropy
+from cig_relay.randomness.errors import EntropyError
+from cig_relay.randomness.source import has_rdrand, random_bytes, require_entropy
 
 
 def test_gives_what_is_asked_for_and_never_the_same() -> None:

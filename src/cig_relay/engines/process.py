@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main program of a crypto engine: ``python -m cig_relay.keys.engine_process FD PARENT``.
+"""The main program of a crypto engine: ``python -m cig_relay.engines.process FD PARENT``.
 
 It takes requests from the socket FD, one after the other, and ends when that is closed or when
 the process PARENT ends, even by SIGKILL. A request that fails ends itself, not the engine. It has
@@ -14,10 +14,10 @@ import sys
 from contextlib import suppress
 
 from cig_common.control.record import Record
-from cig_relay.keys.engine_wire import Failed, Ready, Refused, decode, encode
-from cig_relay.keys.hardening import die_with_parent, protect_memory
-from cig_relay.keys.operations import Operations
-from cig_relay.keys.random_source import random_bytes
+from cig_relay.engines.hardening import die_with_parent, protect_memory
+from cig_relay.engines.operations import Operations
+from cig_relay.engines.wire import Failed, Ready, Refused, decode, encode
+from cig_relay.randomness.source import random_bytes
 from mikey_sakke.errors import MikeySakkeError
 from umsg.framing import FrameDecoder
 
