@@ -30,6 +30,7 @@ from cig_relay.control.server import ControlServer
 from cig_relay.control.service import AGENT, RelayService
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.engine import MediaSettings
 from cig_relay.media.python_engine import PythonMediaEngine
@@ -76,7 +77,7 @@ class Relay:
         self._pool = EnginePool(
             options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
         )
-        self._holder = KeyHolder(options.userdata, self._pool)
+        self._holder = KeyHolder(Keystore(options.userdata), self._pool)
         self._server: ControlServer | None = None
 
     async def run(self) -> None:

@@ -8,24 +8,23 @@ started again.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from cig_common.control.messages import Identity
 from cig_material.period import Period
 from cig_relay.engines.errors import RefusedError
 from cig_relay.engines.pool import EnginePool
-from cig_relay.keys import keystore
 from cig_relay.keys.errors import KeystoreError, KeystoreKeyError, NoKeysError
+from cig_relay.keys.keystore import Keystore
 from mikey_sakke.periods import month_of
 
 _NONE = "no keys are loaded: put a keystore into userdata and reload cig-relay"
 
 
 class KeyHolder:
-    """The keystore of ``directory`` and the engines of ``pool`` that hold its keys."""
+    """The keystore and the engines of ``pool`` that hold its keys."""
 
-    def __init__(self, directory: Path, pool: EnginePool) -> None:
-        self._directory = directory
+    def __init__(self, keystore: Keystore, pool: EnginePool) -> None:
+        self._keystore = keystore
         self._pool = pool
         self._problem = _NONE
         self.identity: Identity | None = None
@@ -44,7 +43,7 @@ class KeyHolder:
             raise
 
     async def _load(self) -> None:
-        material = await asyncio.to_thread(keystore.read, self._directory)
+        material = await asyncio.to_thread(self._keystore.read)
         if material is None:
             await self._pool.load(None)
             self.identity, self._problem = None, _NONE
@@ -52,7 +51,7 @@ class KeyHolder:
         try:
             await self._pool.load(material)
         except RefusedError as error:
-            path = keystore.find(self._directory) or self._directory
+            path = self._keystore.find() or self._keystore.directory
             raise KeystoreKeyError(
                 path, str(error), "restore it from a back-up, or have new key material issued"
             ) from None
@@ -86,7 +85,7 @@ class KeyHolder:
     def older_than(self, moment: float) -> bool:
         """Tell whether there is a keystore that was written before ``moment`` (UTC)."""
         try:
-            path = keystore.find(self._directory)
+            path = self._keystore.find()
             return path is not None and path.stat().st_mtime < moment
         except (KeystoreError, OSError):
             return True

@@ -25,7 +25,7 @@ from cig_relay.keys.errors import KeystoreAccessError, KeystoreFormatError, Keys
 from cig_relay.keys.files import replace_durably
 from mikey_sakke.errors import MikeySakkeError
 
-__all__ = ["KeyMaterial", "PeriodKeys", "find", "load", "read", "save", "validate"]
+__all__ = ["KeyMaterial", "Keystore", "PeriodKeys", "find", "load", "read", "save", "validate"]
 
 PREFIX = ".ks."
 MAGIC = b"CIGKEYS"
@@ -33,6 +33,30 @@ FORMAT_VERSION = 1
 MAX_OCTETS = 262144
 _DIGEST_OCTETS = 32
 _RESTORE = "restore it from a back-up, or have new key material issued"
+
+
+class Keystore:
+    """The keystore of one userdata folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def wrapping(self) -> str:
+        """What protects the keystore at rest, in words for ``status``."""
+        return "its file mode alone"
+
+    def find(self) -> Path | None:
+        """Give the keystore's path, or None where there is none; raises KeystoreError."""
+        return find(self.directory)
+
+    def read(self) -> KeyMaterial | None:
+        """Read it; None where there is none. Raises KeystoreError."""
+        return read(self.directory)
+
+    def save(self, material: KeyMaterial) -> Path:
+        """Write ``material``; gives the path when it is safe on disk. Raises OSError."""
+        return save(self.directory, material)
 
 
 def save(directory: Path, material: KeyMaterial) -> Path:

@@ -200,7 +200,7 @@ async def relay(
     await pool.start()
     media = WatchedMediaEngine(settings)
     try:
-        holder = KeyHolder(userdata, pool)
+        holder = KeyHolder(keystore.Keystore(userdata), pool)
         await holder.reload()
         journal = ReplayJournal(
             userdata / ".replay.journal", now=now, skew=300.0, keys_before=holder.older_than
