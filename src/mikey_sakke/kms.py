@@ -11,7 +11,7 @@ from collections.abc import Callable
 from mikey_sakke import eccsi, sakke
 from mikey_sakke._gmp import invert, mpz
 from mikey_sakke.errors import ParameterError
-from mikey_sakke.identifiers import tel_identifier
+from mikey_sakke.identity import TEL_MONTHLY, IdentityScheme
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.secret import Guarded, Secret
 
@@ -81,13 +81,27 @@ class MasterKeys(Guarded):
         month: str,
         *,
         kms_uri: str | None = None,
+        scheme: IdentityScheme = TEL_MONTHLY,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> UserKeys:
-        """Issue the complete keys of a tel URI for a month."""
-        identifier = tel_identifier(uri, month)
+        """Issue the complete keys of a user for a key period.
+
+        URI and period have the forms of the `scheme`: a tel URI and a month, unless it is another.
+        """
+        identifier = scheme.identifier(uri, month)
         ssk, pvt = self.issue_ssk(identifier, random_bytes=random_bytes)
         rsk = self.issue_rsk(identifier)
-        return UserKeys(uri, month, self.kpak, self.z_public, ssk, pvt, rsk, kms_uri=kms_uri)
+        return UserKeys(
+            uri,
+            month,
+            self.kpak,
+            self.z_public,
+            ssk,
+            pvt,
+            rsk,
+            kms_uri=kms_uri,
+            scheme=scheme,
+        )
 
 
 def _multiple_of_p(scalar: mpz) -> bytes:

@@ -121,6 +121,10 @@ class IMessage:
         """The General Extension payloads."""
         return self._all(GeneralExtension)
 
+    def extension(self, extension_type: int) -> GeneralExtension | None:
+        """Give the first General Extension of a type (see `ExtensionType`), or None."""
+        return next((e for e in self.extensions if e.extension_type == extension_type), None)
+
     def identity(self, role: IdRole) -> Idr | None:
         """Give the IDR payload of a role, or None."""
         return next((idr for idr in self._all(Idr) if idr.role == role), None)

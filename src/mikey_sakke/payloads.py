@@ -89,7 +89,9 @@ class IdRole(IntEnum):
     INITIATOR_KMS = 6
     RESPONDER_KMS = 7
     INITIATOR_UID = 8
+    """IDRuidi: the initiator as a UID of 32 octets (3GPP TS 33.180)."""
     RESPONDER_UID = 9
+    """IDRuidr: the responder as a UID."""
 
 
 class IdType(IntEnum):
@@ -171,7 +173,8 @@ class SecurityPolicy:
 class Sakke:
     """SAKKE: encapsulated data for the responder (RFC 6509 §4.2).
 
-    `params` 1 is Parameter Set 1; `id_scheme` 1 is the tel URI with a month.
+    `params` 1 is Parameter Set 1, whose data have 273 octets; `id_scheme` 1 is the tel URI with a
+    month, 2 the hashed UID of 3GPP TS 33.180.
     """
 
     payload_type: ClassVar[PayloadType] = PayloadType.SAKKE
@@ -195,9 +198,45 @@ class Sakke:
         return bytes((self.params, self.id_scheme)) + len(self.data).to_bytes(2, "big") + self.data
 
 
+class ExtensionType(IntEnum):
+    """Types of a General Extension (RFC 3830 §6.15, RFC 4563 §4, IANA)."""
+
+    VENDOR = 0
+    SDP_IDS = 1
+    """The key management protocols of an offer, `mikey;other` (RFC 4567 §4.1.4)."""
+    TESLA = 2
+    KEY_ID = 3
+    """Key ID Type sub-payloads (RFC 4563 §4)."""
+    CSB_ID = 4
+    OMA = 5
+    SAKKE_TO_SELF = 6
+    """A SAKKE payload for the initiator itself (3GPP TS 33.180)."""
+    KEY_PARAMETERS = 7
+    """Parameters of a key, mostly encrypted (3GPP TS 33.180); opaque here."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyId:
+    """One Key ID Type sub-payload: its type, and an ID of at most 255 octets (RFC 4563 §4)."""
+
+    key_id_type: int
+    key_id: bytes
+
+    def __post_init__(self) -> None:
+        check_uint(self.key_id_type, 8, "key ID type")
+        check_octets(self.key_id, 0xFF, "key ID")
+
+    def encode(self) -> bytes:
+        """Give type, length and ID: 2 octets and the ID."""
+        return bytes((self.key_id_type, len(self.key_id))) + self.key_id
+
+
 @dataclass(frozen=True, slots=True)
 class GeneralExtension:
-    """General Extension: type 0 is a vendor's, 1 the SDP IDs (RFC 3830 §6.15)."""
+    """General Extension: a type (1 octet) and at most 65535 octets of data (RFC 3830 §6.15).
+
+    `ExtensionType` names the types. Data of a type that is not read here are kept as they are.
+    """
 
     payload_type: ClassVar[PayloadType] = PayloadType.GENERAL_EXTENSION
     extension_type: int
@@ -215,6 +254,19 @@ class GeneralExtension:
     def encode(self) -> bytes:
         """Give type, length and data."""
         return bytes((self.extension_type,)) + len(self.data).to_bytes(2, "big") + self.data
+
+    @classmethod
+    def of_key_ids(cls, *key_ids: KeyId) -> Self:
+        """Make the Key ID extension, type 3 (RFC 4563 §4)."""
+        return cls(ExtensionType.KEY_ID, b"".join(key_id.encode() for key_id in key_ids))
+
+    def key_ids(self) -> tuple[KeyId, ...]:
+        """Read the data as Key ID Type sub-payloads (RFC 4563 §4); raises `MalformedError`."""
+        reader = Reader(self.data)
+        found = []
+        while reader.remaining:
+            found.append(KeyId(reader.uint(1), reader.block(1)))
+        return tuple(found)
 
 
 SIGNATURE_TYPE_ECCSI = 2
