@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """A message's initiator or responder is not the expected one."""
     POLICY = "policy"
     """A message asks for weaker SRTP protection than is acceptable."""
+    BIDDING = "bidding"
+    """The key management protocols of an offer are not those that its maker signed."""
     SECRET = "secret"
     """A secret was used after it was wiped, or was about to leave by a forbidden way."""
 
@@ -154,6 +156,12 @@ class PolicyError(MikeySakkeError):
 
     reason = Reason.POLICY
     error_number = ErrorNumber.INVALID_SP_PARAMETER
+
+
+class BiddingDownError(MikeySakkeError):
+    """An offer's list of key management protocols is not the signed one (RFC 4567 §4.1.4)."""
+
+    reason = Reason.BIDDING
 
 
 class SecretError(MikeySakkeError):
