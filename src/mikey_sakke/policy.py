@@ -94,7 +94,7 @@ class SrtpPolicy:
     def to_payload(self, policy_no: int) -> SecurityPolicy:
         """Give the policy as an SP payload with this policy number (0 to 255).
 
-        The default policy states 12 parameters, 48 octets in the payload; an AEAD policy states
+        The default policy states 11 parameters, 37 octets in the payload; an AEAD policy states
         what has a meaning in it and what differs from its defaults: 6 parameters, 22 octets.
         """
         defaults = {field.name: field.default for field in fields(self)}
