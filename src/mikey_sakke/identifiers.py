@@ -37,7 +37,7 @@ def check_tel_uri(uri: str) -> str:
 
 
 def check_month(month: str) -> str:
-    """Give the month back if it reads YYYY-MM; raises `IdentifierError` otherwise."""
+    """Give the month back if it reads YYYY-MM, 7 octets; raises `IdentifierError` otherwise."""
     if not _MONTH.fullmatch(month):
         raise IdentifierError(f"not a month: {month[:64]!r} (wanted: YYYY-MM)")
     return month
@@ -54,8 +54,8 @@ def bare_tel_uri(uri: str) -> str:
 def tel_identifier(uri: str, month: str) -> bytes:
     """Give the identifier `YYYY-MM NUL tel:+digits NUL` of a canonical tel URI for a month.
 
-    ("tel:+46701234567", "2026-11") gives b"2026-11\\0tel:+46701234567\\0". Raises
-    `IdentifierError`.
+    It has 15 to 29 octets (RFC 6509 §3.2): ("tel:+46701234567", "2026-11") gives
+    b"2026-11\\0tel:+46701234567\\0". Raises `IdentifierError`.
     """
     return b"%s\0%s\0" % (check_month(month).encode("ascii"), check_tel_uri(uri).encode("ascii"))
 

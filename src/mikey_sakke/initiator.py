@@ -71,7 +71,7 @@ class Built:
 
     @property
     def csb_id(self) -> int:
-        """The CSB ID of the message."""
+        """The CSB ID of the message, 32 bits (RFC 3830 §6.1)."""
         return self.keys.csb_id
 
 

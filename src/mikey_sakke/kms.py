@@ -39,7 +39,7 @@ class MasterKeys(Guarded):
 
     @classmethod
     def generate(cls, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> "MasterKeys":
-        """Draw new master secrets."""
+        """Draw new master secrets, KSAK of 32 octets and z of 128, from random octets."""
         ksak = eccsi.draw_scalar(random_bytes).to_bytes(eccsi.SCALAR_LENGTH, "big")
         for _ in range(_MAX_DRAWS):
             # q has 1022 bits, so two thirds of the draws of 1022 bits fall below it.
@@ -84,7 +84,7 @@ class MasterKeys(Guarded):
         scheme: IdentityScheme = TEL_MONTHLY,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> UserKeys:
-        """Issue the complete keys of a user for a key period.
+        """Issue the complete keys of a user for a key period (RFC 6507 §5.1.1, RFC 6508 §6.1.1).
 
         URI and period have the forms of the `scheme`: a tel URI and a month, unless it is another.
         """

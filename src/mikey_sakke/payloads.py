@@ -35,7 +35,7 @@ class TimestampType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """T: when the message was made, a 64-bit NTP timestamp (RFC 3830 §6.6)."""
+    """T, 9 octets: when the message was made, a 64-bit NTP timestamp (RFC 3830 §6.6)."""
 
     payload_type: ClassVar[PayloadType] = PayloadType.T
     ntp: int
@@ -46,7 +46,7 @@ class Timestamp:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a T payload; TS types other than 0 and 1 are unsupported."""
+        """Read the 9 octets; TS types other than 0 and 1 are unsupported."""
         number = reader.uint(1)
         if number not in (TimestampType.NTP_UTC, TimestampType.NTP):
             raise UnsupportedError(
@@ -61,7 +61,7 @@ class Timestamp:
 
 @dataclass(frozen=True, slots=True)
 class Rand:
-    """RAND: at least 16 random octets that make the derived keys fresh (RFC 3830 §6.11)."""
+    """RAND: 16 to 255 random octets that make the derived keys fresh (RFC 3830 §6.11)."""
 
     payload_type: ClassVar[PayloadType] = PayloadType.RAND
     value: bytes
@@ -73,11 +73,11 @@ class Rand:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a RAND payload."""
+        """Read the length (1 octet) and as many octets."""
         return cls(reader.block(1))
 
     def encode(self) -> bytes:
-        """Give length and value."""
+        """Give length (1 octet) and value."""
         return bytes((len(self.value),)) + self.value
 
 
@@ -116,7 +116,7 @@ class Idr:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read an IDR payload; other roles and types than those listed are unsupported."""
+        """Read role, type (1 octet each), length (2) and data; unlisted numbers are unsupported."""
         role, id_type = reader.uint(1), reader.uint(1)
         try:
             return cls(IdRole(role), reader.block(2), IdType(id_type))
@@ -127,13 +127,16 @@ class Idr:
             ) from None
 
     def encode(self) -> bytes:
-        """Give role, type, length and data."""
+        """Give role, type, length and data: 4 octets and the data."""
         return bytes((self.role, self.id_type)) + len(self.data).to_bytes(2, "big") + self.data
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityPolicy:
-    """SP: parameters of a security protocol as (type, value) pairs (RFC 3830 §6.10)."""
+    """SP: parameters of a security protocol as (type, value) pairs (RFC 3830 §6.10).
+
+    Types are 1 octet, values at most 255 octets, all together at most 65535.
+    """
 
     payload_type: ClassVar[PayloadType] = PayloadType.SP
     policy_no: int
@@ -150,7 +153,7 @@ class SecurityPolicy:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read an SP payload."""
+        """Read policy number, protocol (1 octet each), length (2) and parameters."""
         policy_no, protocol = reader.uint(1), reader.uint(1)
         inner = Reader(reader.block(2))
         parameters = []
@@ -159,7 +162,7 @@ class SecurityPolicy:
         return cls(policy_no, tuple(parameters), protocol)
 
     def encode(self) -> bytes:
-        """Give policy number, protocol, length and parameters."""
+        """Give policy number, protocol, length and parameters: 4 octets and the parameters."""
         parameters = self._encode_parameters()
         return (
             bytes((self.policy_no, self.protocol)) + len(parameters).to_bytes(2, "big") + parameters
@@ -189,12 +192,12 @@ class Sakke:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a SAKKE payload."""
+        """Read parameter set, ID scheme (1 octet each), length (2) and data."""
         params, id_scheme = reader.uint(1), reader.uint(1)
         return cls(reader.block(2), params, id_scheme)
 
     def encode(self) -> bytes:
-        """Give parameter set, ID scheme, length and data."""
+        """Give parameter set, ID scheme, length and data: 4 octets and the data."""
         return bytes((self.params, self.id_scheme)) + len(self.data).to_bytes(2, "big") + self.data
 
 
@@ -248,11 +251,11 @@ class GeneralExtension:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a General Extension payload."""
+        """Read type (1 octet), length (2) and data."""
         return cls(reader.uint(1), reader.block(2))
 
     def encode(self) -> bytes:
-        """Give type, length and data."""
+        """Give type, length and data: 3 octets and the data."""
         return bytes((self.extension_type,)) + len(self.data).to_bytes(2, "big") + self.data
 
     @classmethod
@@ -276,7 +279,8 @@ SIGNATURE_TYPE_ECCSI = 2
 class Sign:
     """SIGN: the signature, always the last payload, so without a next one (RFC 3830 §6.5).
 
-    The 2 header octets hold the type (4 bits) and the length (12 bits).
+    The 2 header octets hold the type (4 bits) and the length (12 bits); an ECCSI signature, type 2
+    (RFC 6509 §4.3), has 129 octets.
     """
 
     header_length: ClassVar[int] = 2
@@ -289,12 +293,12 @@ class Sign:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a SIGN payload."""
+        """Read the 2 header octets and the signature."""
         head = reader.uint(2)
         return cls(reader.take(head & 0xFFF), head >> 12)
 
     def encode(self) -> bytes:
-        """Give type with length, and the signature."""
+        """Give type with length, 2 octets, and the signature."""
         head = self.signature_type << 12 | len(self.signature)
         return head.to_bytes(2, "big") + self.signature
 

@@ -20,7 +20,7 @@ DAYS_AFTER = 2
 
 
 def month_of(t: float) -> str:
-    """Give the month of a time, as YYYY-MM."""
+    """Give the month of a time in UTC, as YYYY-MM (RFC 6509 §3.2)."""
     moment = _EPOCH + timedelta(seconds=t)
     return f"{moment.year:04d}-{moment.month:02d}"
 
@@ -28,12 +28,18 @@ def month_of(t: float) -> str:
 def acceptable_months(
     now: float, *, days_before: int = DAYS_BEFORE, days_after: int = DAYS_AFTER
 ) -> frozenset[str]:
-    """Give the months whose keys count now: the present one and, near its ends, a neighbour."""
+    """Give the months whose keys count now: the present one and, near its ends, a neighbour.
+
+    RFC 6509 §3.3 recommends two days at either end.
+    """
     return frozenset(month_of(t) for t in (now - days_after * DAY, now, now + days_before * DAY))
 
 
 def to_ntp(t: float) -> int:
-    """Give a time as a 64-bit NTP timestamp (32 bits of seconds since 1900, 32 of fraction)."""
+    """Give a time as a 64-bit NTP timestamp: 32 bits of seconds since 1900, 32 of fraction.
+
+    This is the TS value of the T payload, 8 octets (RFC 3830 §6.6).
+    """
     return int((t + NTP_TO_UNIX) * (1 << 32)) % (1 << 64)
 
 

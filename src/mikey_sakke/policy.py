@@ -113,7 +113,7 @@ class SrtpPolicy:
         return SecurityPolicy(policy_no, tuple(parameters))
 
     def check_acceptable(self) -> None:
-        """Raise `PolicyError` (number 10) unless the policy protects as it must.
+        """Raise `PolicyError` (number 10) unless the policy protects as it must (RFC 3830 §6.12).
 
         Refused: no or unknown encryption, SRTP or SRTCP in clear, an authentication tag below
         80 bits without AEAD, and what this library derives no keys for.

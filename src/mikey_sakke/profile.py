@@ -20,7 +20,7 @@ AGREED_CS_IDS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class CryptoSession:
-    """One stream of a message: CS ID, SSRC (0 where it is not told) and policy number."""
+    """One stream: CS ID (8 bits), SSRC (32, 0 where it is not told), policy number (8, or None)."""
 
     cs_id: int
     ssrc: int
@@ -117,7 +117,7 @@ class Profile:
 def crypto_sessions(
     header: Header, agreed: tuple[int, ...] = AGREED_CS_IDS
 ) -> tuple[CryptoSession, ...]:
-    """Give the crypto sessions that a header states.
+    """Give the crypto sessions that a header states (RFC 3830 §6.1, RFC 6043 §6.1.1).
 
     An empty map states none; then the CS IDs are those `agreed`, the initiator's first.
     """

@@ -70,7 +70,7 @@ class Parsed:
 
 
 class Coverage(StrEnum):
-    """What the signature of a message covers."""
+    """What the signature of a message covers (RFC 3830 §5.2)."""
 
     FULL = "full"
     """Up to and with the 2-octet SIGN header, as RFC 3830 §5.2 has it."""
@@ -99,7 +99,7 @@ def precheck(
     profile: Profile = UMSG,
     scheme: IdentityScheme = TEL_MONTHLY,
 ) -> Parsed:
-    """Parse a message and make the checks that need no cryptography (steps 1 to 4).
+    """Parse a message of at most 4096 octets; make the checks that need no cryptography.
 
     T must lie between `max_age` (`skew` where None) seconds before `now` and `skew` after it, and
     its period's keys must count now; the last month's count through day `days_after`. `replay` is
@@ -148,7 +148,7 @@ def precheck(
 def verify(
     parsed: Parsed, *, verifier: eccsi.Verifier, accept_short_coverage: bool = False
 ) -> Verified:
-    """Check the signature under the initiator's identifier (step 5).
+    """Check the signature (129 octets) under the initiator's identifier (RFC 6507 §5.2.2).
 
     `verifier` holds the KPAK of the initiator's KMS. `accept_short_coverage` also takes
     signatures that leave out the SIGN header (2 octets); it weakens nothing that is used, but is
@@ -169,7 +169,7 @@ def verify(
 
 
 def accept(verified: Verified, *, replay: ReplayCache, now: float) -> str:
-    """Insert an authenticated message into the replay cache (step 6).
+    """Insert an authenticated message into the replay cache (RFC 3830 §5.4).
 
     Gives the line that must be on disk before the message is used. Raises `ReplayError` where
     an equal message came first.
@@ -178,7 +178,7 @@ def accept(verified: Verified, *, replay: ReplayCache, now: float) -> str:
 
 
 def open(verified: Verified, keys: UserKeys) -> SessionKeys:
-    """Open a verified message with our own keys of its period (steps 7 to 10).
+    """Open a verified message with our own keys of its period (RFC 6508 §6.2.2).
 
     Raises `IdentityError` where it is for somebody else or another KMS, `PeriodError` where the
     keys are of another period, `PolicyError` for too weak an SRTP policy, `UnsupportedError` for

@@ -35,7 +35,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True, slots=True)
 class KeyMgmt:
-    """One `a=key-mgmt` attribute: a protocol identifier, and its data as they are in the line."""
+    """One `a=key-mgmt` attribute (RFC 4567 §3.1): a protocol identifier, and its data as text."""
 
     protocol: str
     text: str
@@ -54,7 +54,7 @@ class KeyMgmt:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The key-mgmt attributes of a description, in their order.
+    """The key-mgmt attributes of a description (RFC 4567 §3.1), in their order.
 
     `session` are those before the first `m=` line, `media` those below each `m=` line.
     """
@@ -89,7 +89,7 @@ def parse(description: str) -> Offer:
 
 
 def parse_line(line: str) -> KeyMgmt:
-    """Read one line `a=key-mgmt:mikey BASE64`; raises `MalformedError`."""
+    """Read one line `a=key-mgmt:mikey BASE64` (RFC 4567 §3.1); raises `MalformedError`."""
     value = line.removeprefix(_ATTRIBUTE)
     match = _VALUE.fullmatch(value)
     if match is None or value == line:
@@ -105,7 +105,7 @@ def make_line(message: bytes, *, protocol: str = MIKEY) -> str:
 
 
 def protocols(attributes: Iterable[KeyMgmt]) -> tuple[str, ...]:
-    """Give the protocol identifiers of attributes, in their order."""
+    """Give the protocol identifiers of attributes, in their order (RFC 4567 §4.1.4)."""
     return tuple(attribute.protocol for attribute in attributes)
 
 

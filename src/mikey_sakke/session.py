@@ -36,7 +36,7 @@ class SessionKeys:
 
     @property
     def initiator(self) -> SrtpKeys:
-        """Keys of the first crypto session, the stream that the initiator sends."""
+        """Keys of the first crypto session, the stream that the initiator sends (RFC 4567 §7)."""
         return self.srtp[0]
 
     @property
