@@ -47,7 +47,7 @@ class Curve:
         return bool((y * y - (x * x - 3) * x - self.b) % self.p == 0)
 
     def decode(self, octets: bytes) -> Affine:
-        """Read an uncompressed point `04||x||y`, 1 + 2·`size` octets; check that it is on the curve.
+        """Read an uncompressed point `04||x||y` of 1 + 2·`size` octets and check it.
 
         Raises `ParameterError` for another length or prefix, a coordinate that is not reduced
         and a point off the curve.

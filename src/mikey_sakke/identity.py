@@ -55,7 +55,7 @@ class Party:
     """One end of a message: its URI and its identifier, under which keys and signature stand.
 
     Where a message names only a UID that is of no URI known here, `uri` is that UID as 64
-    hexadecimal digits, which is no URI and equals none.
+    hexadecimal digits, for showing; whoever compares parties compares identifiers.
     """
 
     uri: str

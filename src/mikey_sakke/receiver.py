@@ -140,7 +140,7 @@ def precheck(
         raise ReplayError("message refused: it was accepted before, or is too old to tell")
     if maker.identifier == scheme.identifier(own, period):
         raise IdentityError("message refused: it is our own, reflected")
-    if expected is not None and maker.uri != expected:
+    if expected is not None and maker.identifier != scheme.identifier(expected, period):
         raise IdentityError(f"message refused: made by {maker.uri}, not by {expected[:64]!r}")
     return parsed
 

@@ -148,6 +148,14 @@ def test_an_initiator_other_than_announced():
         take(UID_MESSAGE, uid_user(BOB), initiator="sip:mallory@example.org")
 
 
+def test_a_uri_that_looks_like_a_uid_is_not_that_uid():
+    digits = SCHEME.identifier(ALICE, PERIOD).hex()
+    with pytest.raises(IdentityError):
+        take(UID_MESSAGE, uid_user(BOB), initiator=digits)
+    with pytest.raises(MikeySakkeError):
+        take(UID_MESSAGE, uid_user(SCHEME.identifier(BOB, PERIOD).hex()))
+
+
 def test_a_message_for_another_and_our_own():
     with pytest.raises(IdentityError):
         take(UID_MESSAGE, uid_user("sip:carol@example.org"))
