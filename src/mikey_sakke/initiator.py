@@ -40,6 +40,7 @@ from mikey_sakke.prf import PrfFunction
 from mikey_sakke.profile import DIGEST_LENGTH, EXTENSION_VENDOR, UMSG, Profile
 from mikey_sakke.secret import Secret
 from mikey_sakke.session import SessionKeys, derive_session_keys, signed_prefix
+from mikey_sakke.wire import check_uint
 
 RAND_LENGTH = 16
 _REMEMBERED = 4096
@@ -109,8 +110,10 @@ def two_sessions(map_type: int, ssrc: int) -> CsIdMap:
 
     `ssrc` (32 bits) is that of the initiator's stream; the peer fills in its own. Maps of type 0
     (SRTP-ID) and 2 (GENERIC-ID) say that CS ID 1 is the initiator's stream and 2 the
-    responder's; type 1 (empty) says nothing. Raises `UnsupportedError` for another type.
+    responder's; type 1 (empty) says nothing. Raises `UnsupportedError` for another type,
+    `ParameterError` for an SSRC that does not fit.
     """
+    check_uint(ssrc, 32, "SSRC")
     if map_type == MapType.SRTP_ID:
         return SrtpIdMap((SrtpCs(0, ssrc), SrtpCs(0, 0)))
     if map_type == MapType.EMPTY:

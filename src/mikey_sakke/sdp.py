@@ -63,8 +63,15 @@ class Offer:
     media: tuple[tuple[KeyMgmt, ...], ...]
 
     def in_force(self, medium: int | None = None) -> tuple[KeyMgmt, ...]:
-        """Give the attributes that count for a medium (from 0), or for the session (None)."""
-        return self.session if medium is None else self.media[medium] or self.session
+        """Give the attributes that count for a medium (from 0), or for the session (None).
+
+        Raises `ParameterError` where there is no such medium.
+        """
+        if medium is None:
+            return self.session
+        if not 0 <= medium < len(self.media):
+            raise ParameterError(f"the description has {len(self.media)} media, none of {medium}")
+        return self.media[medium] or self.session
 
 
 def parse(description: str) -> Offer:

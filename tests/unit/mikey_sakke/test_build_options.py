@@ -138,8 +138,10 @@ def test_wrong_options_are_told():
     with pytest.raises(UnsupportedError) as caught:
         made(replace(PLAIN, prf_func=2))
     assert caught.value.error_number is ErrorNumber.INVALID_PRF
-    with pytest.raises(ParameterError):
-        two_sessions(MapType.SRTP_ID, 1 << 32)
+    for map_type in MapType:
+        for ssrc in (-1, 1 << 32):
+            with pytest.raises(ParameterError):
+                two_sessions(map_type, ssrc)
 
 
 @settings(max_examples=20)

@@ -49,6 +49,9 @@ def test_levels(end):
     assert offer.in_force() == offer.in_force(0) == offer.session
     assert offer.in_force(1) == (sdp.KeyMgmt("mikey", "AQ=="),)
     assert offer.in_force(1)[0].octets() == b"\1"
+    for medium in (-1, 2):
+        with pytest.raises(ParameterError):
+            offer.in_force(medium)
 
 
 @given(st.binary(min_size=1, max_size=4096), names)
