@@ -77,7 +77,7 @@ class Relay:
         self._pool = EnginePool(
             options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
         )
-        self._holder = KeyHolder(Keystore(options.userdata), self._pool)
+        self._holder = KeyHolder(Keystore(options.userdata, random_bytes=random_bytes), self._pool)
         self._server: ControlServer | None = None
 
     async def run(self) -> None:

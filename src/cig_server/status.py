@@ -89,7 +89,7 @@ class ServerView:
                 *self._management_rows(),
                 *self._configuration_rows(),
             ),
-            umsg_rows=_counted(gateway.uif.counters, "UMSG"),
+            umsg_rows=(*_keystore_rows(relay), *_counted(gateway.uif.counters, "UMSG")),
             sip_rows=(
                 ("SIP port", str(sip.port)),
                 ("Calls up", str(gateway.manager.live_count)),
@@ -139,3 +139,7 @@ class ServerView:
 def _counted(counters: Mapping[str, int], prefix: str) -> Rows:
     """Give a row for each counter that is not 0."""
     return tuple((f"{prefix} {name}", str(n)) for name, n in sorted(counters.items()) if n)
+
+
+def _keystore_rows(relay: StatusReply | None) -> Rows:
+    return () if relay is None else (("Keystore sealed by", relay.keystore),)

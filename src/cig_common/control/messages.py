@@ -266,7 +266,10 @@ class StatisticsReply(Record):
 
 @dataclass(frozen=True, slots=True)
 class StatusReply(Record):
-    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong."""
+    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong.
+
+    ``keystore`` says in words what the keystore is sealed by.
+    """
 
     engines_available: int
     engines_total: int
@@ -275,6 +278,7 @@ class StatusReply(Record):
     calls: int
     ports_free: int
     counters: dict[str, int]
+    keystore: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class RelayService:
             calls=self.media.calls(),
             ports_free=self.media.ports_free(),
             counters=dict(counted),
+            keystore=self.holder.wrapping,
         )
 
     def _crypto_state(self) -> str:

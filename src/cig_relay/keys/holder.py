@@ -30,6 +30,11 @@ class KeyHolder:
         self.identity: Identity | None = None
         """The public part of the keys in use; None while there are none."""
 
+    @property
+    def wrapping(self) -> str:
+        """What the keystore is sealed by, in words for ``status``."""
+        return self._keystore.wrapping
+
     async def reload(self) -> None:
         """Take what the keystore holds now; no keystore means no keys.
 
