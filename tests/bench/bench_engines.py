@@ -8,7 +8,7 @@ the median of the ratios of rounds that followed each other.
 In the same turns 1, 2 and 3 bare processes decapsulate, without a relay: what they gain by being
 more is all that this host has to give at that moment, its processors being busy or virtual as they
 may be. The exit code is 1 where two engines, or three, open and build messages with less than
-three quarters of that gain.
+seven tenths of that gain.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NOW = datetime(2026, 11, 15, 12, tzinfo=UTC).timestamp()
 SIZES = (1, 2, 3)
 AT_ONCE = 12
 """Operations that are asked for at the same time: enough for all engines."""
-LEAST_SHARE = 0.75
+LEAST_SHARE = 0.7
 """Of a pool's ratio in that of the bare processes: the rest is the relay's share and noise."""
 BARE_PER_ROUND = 36
 BARE = "  no relay"
