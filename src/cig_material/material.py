@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_material.period import Period
 from mikey_sakke.errors import IdentifierError
 from mikey_sakke.identifiers import check_tel_uri

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cig_common.clock import SystemClock
-from cig_common.control.messages import ConfigurationEvent, KeysEnding
+from cig_common.control.key_facts import KeysEnding
+from cig_common.control.messages import ConfigurationEvent
 from cig_common.errors import CigError, LocalError
 from cig_common.loading import Loaded
 from cig_common.logs import INIT, ReopenableFileHandler

@@ -13,13 +13,12 @@ from collections.abc import Callable
 
 from cig_common.config import Configuration
 from cig_common.config.routing import Interface, route
+from cig_common.control.key_facts import Identity, KeysEnding
 from cig_common.control.messages import (
     ConfigurationEvent,
     EnginesEvent,
     HelloReply,
-    Identity,
     IdentityEvent,
-    KeysEnding,
     KeysEndingEvent,
     KeysReply,
     KeysRequest,

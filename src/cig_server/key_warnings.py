@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from datetime import UTC, datetime
 
-from cig_common.control.messages import KeysEnding
+from cig_common.control.key_facts import KeysEnding
 from cig_server.notify_script import NotifyScript
 
 logger = logging.getLogger("Keys")

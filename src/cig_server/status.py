@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from cig_common.clock import Clock
 from cig_common.config import Configuration
-from cig_common.control.messages import KeysReply, PeriodRow, StatusReply
+from cig_common.control.key_facts import PeriodRow
+from cig_common.control.messages import KeysReply, StatusReply
 from cig_common.errors import CigError
 from cig_server.gateway import Gateway
 from cig_server.key_warnings import KeyWarnings

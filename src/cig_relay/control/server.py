@@ -25,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cig_common.control.codec import ControlDecoder, Envelope
+from cig_common.control.key_facts import KeysEnding
 from cig_common.control.messages import (
     REQUESTS,
     VERSION,
@@ -33,7 +34,6 @@ from cig_common.control.messages import (
     ErrorReply,
     HelloRequest,
     IdentityEvent,
-    KeysEnding,
     KeysEndingEvent,
 )
 from cig_common.control.record import Record

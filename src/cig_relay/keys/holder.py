@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cig_common.clock import Clock
-from cig_common.control.messages import Identity, PeriodRow
+from cig_common.control.key_facts import Identity, PeriodRow
 from cig_common.errors import CigError
 from cig_material.material import KeyMaterial
 from cig_material.period import Period

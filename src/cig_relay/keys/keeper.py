@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cig_common.clock import Clock
-from cig_common.control.messages import KeysEnding
+from cig_common.control.key_facts import KeysEnding
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.watch import KeyWatch
 

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cig_common.control.messages import PeriodState
+from cig_common.control.key_facts import PeriodState
 from cig_material.period import Period
 from mikey_sakke.periods import DAYS_AFTER, DAYS_BEFORE, acceptable_months, month_of
 

@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from cig_common.control.messages import KeysEnding
+from cig_common.control.key_facts import KeysEnding
 from cig_material.period import Period
 from cig_relay.keys.periods import Window
 from mikey_sakke.periods import month_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cig_common.config.errors import printable
-from cig_common.control.messages import PeriodState
+from cig_common.control.key_facts import PeriodState
 from cig_server.mgmt.view import CallRow, Keys, PeriodView, Rows, Status, UmsgRow
 
 PRODUCT = "Cryptify Interconnect Gateway"

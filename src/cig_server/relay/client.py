@@ -17,13 +17,7 @@ from typing import Protocol, TypeVar
 
 from cig_common.control.codec import ControlDecoder, Envelope
 from cig_common.control.failures import exception_for
-from cig_common.control.messages import (
-    EVENTS,
-    VERSION,
-    ErrorReply,
-    HelloReply,
-    HelloRequest,
-)
+from cig_common.control.messages import EVENTS, VERSION, ErrorReply, HelloReply, HelloRequest
 from cig_common.control.record import Record
 from cig_common.errors import ControlError, RelayUnavailableError
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from cig_common.clock import Clock
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_common.errors import CigError, LocalError
 from cig_server.uif.period import login_period
 from cig_server.uif.tls import check_server, client_context

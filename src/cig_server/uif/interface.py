@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cig_common.clock import Clock
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_server.uif.connection import CrsConnection, Signer
 from umsg.call import CallMachine, CallState
 from umsg.call_events import CallAnswered, CallEnded, CallGrowled, CallTried, CallViolation

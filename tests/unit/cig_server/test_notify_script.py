@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cig_common.control.messages import KeysEnding
+from cig_common.control.key_facts import KeysEnding
 from cig_server.key_warnings import KeyWarnings
 from cig_server.notify_script import MAX_WAITING, NotifyScript
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cig_common.clock import ManualClock
-from cig_common.control.messages import KeysEnding, PeriodState
+from cig_common.control.key_facts import KeysEnding, PeriodState
 from cig_relay.engines.errors import RefusedError
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.errors import KeystoreError, NoKeysError

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from cig_common.clock import SystemClock
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_lab.crs import CrsServer
 from cig_server.uif.interface import UifListener, UmsgInterface
 from mikey_sakke import eccsi
