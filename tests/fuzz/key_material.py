@@ -2,13 +2,17 @@
 """What must hold for any key material whatever: the function that all the fuzzing goes through."""
 
 import hashlib
+import zlib
+from contextlib import suppress
 
+from cig_common.carrier import CarrierError, armour, parts
 from cig_material import document, raw, seal
 from cig_material.errors import MaterialError
 from cig_material.material import KeyMaterial
 from mikey_sakke.secret import Secret
 
 MAX_TOLD = 600
+MAX_LINE = 72
 MAX_MEMORY = 1 << 16
 """Octets that scrypt may take here; sealed material that wants more is read up to its head."""
 PASSPHRASE = Secret(b"fuzz")
@@ -17,13 +21,13 @@ PASSPHRASE = Secret(b"fuzz")
 def check(octets: bytes) -> None:
     """Read these octets as each form; raise AssertionError if all is not well.
 
-    Nothing but MaterialError may come out, its text must be fit to be shown, and what is read
-    must be written as it was.
+    Nothing but MaterialError and CarrierError may come out, their texts must be fit to be shown,
+    and what is read must be written as it was.
     """
-    for read in (read_document, read_raw, read_sealed):
+    for read in (read_document, read_raw, read_sealed, read_text, read_part, read_parts):
         try:
             read(octets)
-        except MaterialError as refused:
+        except (MaterialError, CarrierError) as refused:
             text = str(refused)
             assert text.isprintable()
             assert 0 < len(text) <= MAX_TOLD
@@ -54,6 +58,36 @@ def read_sealed(octets: bytes) -> None:
     cost = seal.cost_of(octets)
     if cost.memory * cost.p <= MAX_MEMORY:
         read_document(seal.unseal(octets, PASSPHRASE))
+
+
+def read_text(octets: bytes) -> None:
+    """Read armoured text. Mail and paste may have changed it, so it is written in its own form."""
+    sealed = armour.decode(octets.decode("utf-8", "replace"))
+    text = armour.encode(sealed)
+    assert armour.decode(text) == sealed
+    assert max(map(len, text.splitlines())) <= MAX_LINE
+
+
+def read_part(octets: bytes) -> None:
+    """Read a part, without its checksum, which no fuzzing would find."""
+    whole = octets + zlib.crc32(octets).to_bytes(4)
+    part = parts.Part.decode(whole)
+    assert part.encode() == whole
+
+
+def read_parts(octets: bytes) -> None:
+    """Put parts together that stand one after the other."""
+    assembly = parts.Assembly()
+    for piece in octets.split(parts.MAGIC)[1:]:
+        before = assembly.missing()
+        part = parts.MAGIC + piece
+        with suppress(CarrierError):
+            number = assembly.add(part + zlib.crc32(part).to_bytes(4))
+            assert number not in assembly.missing()
+            continue
+        assert assembly.missing() == before
+    sealed = assembly.result()
+    assert parts.set_id(sealed) in octets
 
 
 def refused(octets: bytes) -> None:
