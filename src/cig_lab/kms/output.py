@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 
 
 @dataclass(frozen=True, slots=True)
