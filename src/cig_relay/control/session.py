@@ -34,6 +34,7 @@ from cig_common.control.messages import (
     ErrorCode,
     ErrorReply,
     HelloRequest,
+    KeysRequest,
     MacReply,
     MediaLostEvent,
     PlaceCallReply,
@@ -119,6 +120,7 @@ class Session:
             CloseCallRequest: self._close_call,
             StatisticsRequest: self._statistics,
             StatusRequest: self._status,
+            KeysRequest: self._keys,
             PrepareReloadRequest: self._prepare_reload,
             CommitReloadRequest: self._commit_reload,
         }
@@ -178,6 +180,9 @@ class Session:
 
     async def _status(self, request: StatusRequest) -> Record:
         return self._service.status()
+
+    async def _keys(self, request: KeysRequest) -> Record:
+        return self._service.keys()
 
     async def _prepare_reload(self, request: PrepareReloadRequest) -> Record:
         await self._service.configuration.prepare(request.digest)
