@@ -39,7 +39,8 @@ from cig_common.control.messages import (
     TelBoundEvent,
 )
 from cig_relay.control import server as server_module
-from cig_relay.control.server import ControlServer, SocketInUseError
+from cig_relay.control.local_socket import SocketInUseError
+from cig_relay.control.server import ControlServer
 from cig_relay.keys import keystore
 from mikey_sakke import eccsi, receiver
 from mikey_sakke.identifiers import tel_identifier
