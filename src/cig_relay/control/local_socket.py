@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Unix sockets that the relay listens on: made with their rights, and who is at the other end."""
+"""The relay's Unix sockets: made with just their rights, and who is at the other end."""
 
 from __future__ import annotations
 
