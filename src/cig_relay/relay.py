@@ -79,7 +79,8 @@ class Relay:
             options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
         )
         self._clock = SystemClock()
-        self._holder = KeyHolder(Keystore(options.userdata), self._pool, self._clock)
+        keystore = Keystore(options.userdata, random_bytes=random_bytes)
+        self._holder = KeyHolder(keystore, self._pool, self._clock)
         self._keeper = KeyKeeper(self._holder, self._clock, self._keys_ending)
         self._server: ControlServer | None = None
 

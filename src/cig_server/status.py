@@ -108,6 +108,7 @@ class ServerView:
                 *self._configuration_rows(),
             ),
             umsg_rows=(
+                *_keystore_rows(relay),
                 *_counted(gateway.uif.counters, "UMSG"),
                 *_counted(self._warnings.all_counters(), "Keys"),
             ),
@@ -204,3 +205,7 @@ def _keys(reply: KeysReply) -> Keys:
 
 def _days(seconds: float) -> float:
     return round(seconds / 86_400, 2)
+
+
+def _keystore_rows(relay: StatusReply | None) -> Rows:
+    return () if relay is None else (("Keystore sealed by", relay.keystore),)

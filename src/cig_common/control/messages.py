@@ -325,6 +325,7 @@ class StatusReply(Record):
     """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong.
 
     ``periods`` are those of the keystore, oldest first; ``keys_ending`` is the warning that stands.
+    ``keystore`` says in words what the keystore is sealed by.
     """
 
     engines_available: int
@@ -336,6 +337,7 @@ class StatusReply(Record):
     counters: dict[str, int]
     periods: tuple[PeriodRow, ...]
     keys_ending: KeysEnding | None
+    keystore: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class RelayService:
             counters=dict(counted),
             periods=self.holder.rows(self.clock.utc()),
             keys_ending=self.keeper.warning,
+            keystore=self.holder.wrapping,
         )
 
     def _crypto_state(self) -> str:

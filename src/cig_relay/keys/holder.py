@@ -60,6 +60,11 @@ class KeyHolder:
         self.loaded: tuple[str, ...] = ()
         """The periods that engines hold, oldest first."""
 
+    @property
+    def wrapping(self) -> str:
+        """What the keystore is sealed by, in words for ``status``."""
+        return self.keystore.wrapping
+
     async def reload(self) -> None:
         """Take what the keystore holds now; no keystore means no keys.
 
