@@ -44,7 +44,6 @@ _log = logging.getLogger("Relay")
 
 _ROUTE_SECONDS = 30.0
 _STOP_SECONDS = 4.0
-_ENGINE_TIMEOUT = 2.0
 
 
 class UserdataInUseError(LocalError):
@@ -79,9 +78,7 @@ class Relay:
         self._reload_wanted = asyncio.Event()
         self._look_at_route = asyncio.Event()
         self._tel_addr = TelAddress(options.tel_addr)
-        self._pool = EnginePool(
-            options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
-        )
+        self._pool = EnginePool(options.engines, listener=self._engines_changed)
         self._clock = SystemClock()
         keystore = Keystore(options.userdata, random_bytes=random_bytes)
         self._holder = KeyHolder(keystore, self._pool, self._clock)
