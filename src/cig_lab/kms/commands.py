@@ -279,11 +279,14 @@ def _require_new(out: Path) -> None:
 
 
 def _put(content: bytes, out: Path | None) -> None:
-    if out is None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
     try:
-        replace_durably(out, content)
+        if out is None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        else:
+            replace_durably(out, content)
     except OSError as error:
-        raise LabError(f"{out} cannot be written: {error.strerror}") from None
+        raise LabError(
+            f"{out or 'standard output'} cannot be written: {error.strerror}. These revisions are "
+            "lost: issue new ones with --reissue"
+        ) from None

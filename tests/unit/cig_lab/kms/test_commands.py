@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pty
 import ssl
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from cig_common.carrier import read_file
 from cig_lab.crs.certificate import make_certificate
 from cig_lab.main import main
 from cig_material import document
@@ -74,6 +79,61 @@ def test_by_default_from_the_present_month_and_to_standard_output(lab: Path) -> 
     assert result.exit_code == 0, result.stderr
     held = document.decode(unseal(result.stdout_bytes, passphrase_from(PHRASE)))
     assert held.periods[0].month in months
+
+
+@pytest.mark.parametrize("form", ["--text", "--pdf", "--sealed"])
+def test_each_form_carries_the_same(lab: Path, form: str) -> None:
+    (lab / "phrase").write_text(PHRASE)
+    init()
+    arguments = ("issue", URI, "--periods", "36", "--from", "2026-11", form, "--out", "out")
+    result = run(*arguments, "--passphrase-file", "phrase")
+    assert result.exit_code == 0, result.output
+    held = document.decode(unseal(read_file(lab / "out"), passphrase_from(PHRASE)))
+    assert (held.uri, len(held.periods), held.periods[-1].period) == (URI, 36, "2029-10-1")
+
+
+def test_octets_do_not_go_to_a_terminal(lab: Path) -> None:
+    init()
+    ours, terminal = pty.openpty()
+    try:
+        for form in ("--pdf", "--sealed"):
+            ended = subprocess.run(
+                (sys.executable, "-m", "cig_lab.main", "kms", "issue", URI, "--periods", "1", form),
+                stdin=subprocess.DEVNULL,
+                stdout=terminal,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert ended.returncode == 2
+            assert f"{form} is not for a terminal" in ended.stderr
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert URI not in run("show").output
+
+
+def test_a_revision_that_could_not_be_written_is_never_issued_again(lab: Path) -> None:
+    (lab / "phrase").write_text(PHRASE)
+    init()
+    common = ("--periods", "1", "--from", "2099-11", "--passphrase-file", "phrase")
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            (sys.executable, "-m", "cig_lab.main", "kms", "issue", URI, *common),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode != 0
+    assert "issue new ones with --reissue" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert issue(*common).exit_code == 1
+    assert issue(*common, "--reissue").exit_code == 0
+    assert opened(lab / "out").periods[0].period == "2099-11-2"
 
 
 def test_a_drawn_passphrase_is_shown_once(lab: Path) -> None:
