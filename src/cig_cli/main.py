@@ -2,7 +2,7 @@
 """Entry point of cig-cli: the manual's commands in direct mode, or a prompt without a command.
 
 Exit codes: 0 done; 1 the answer was an error (a configuration that does not load, a refused
-command); 2 no server answers, or wrong usage.
+command, a failed check); 2 no server answers, or wrong usage.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cig_cli.interactive import interact
 from cig_cli.readfile import read_file
 from cig_cli.reload import reload_command
 from cig_cli.route import prepare, request, route_in_file
+from cig_cli.setkey.command import set_key_command
 
 EXIT_ERROR = 1
 EXIT_NO_SERVER = 2
@@ -87,7 +88,7 @@ def help_command(context: click.Context, as_json: bool) -> None:
 
 @main.group()
 def show() -> None:
-    """Show active calls or UMSG sessions."""
+    """Show active calls, UMSG sessions or keys."""
 
 
 @show.command("call")
@@ -104,6 +105,14 @@ def show_call(target: Target, as_json: bool) -> None:
 def show_umsg(target: Target, as_json: bool) -> None:
     """Show the UMSG sessions."""
     sys.exit(ask(target, "show umsg", as_json=as_json))
+
+
+@show.command("keys")
+@_json_option
+@click.pass_obj
+def show_keys(target: Target, as_json: bool) -> None:
+    """Show the periods of the gateway's keys."""
+    sys.exit(ask(target, "show keys", as_json=as_json))
 
 
 @main.command()
@@ -151,6 +160,7 @@ def route(target: Target, uri: str, caller: str | None, file: str | None, as_jso
 
 
 main.add_command(reload_command)
+main.add_command(set_key_command)
 
 
 def ask(target: Target, request: str, *, as_json: bool = False) -> int:
