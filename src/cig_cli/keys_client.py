@@ -11,6 +11,7 @@ import os
 import pwd
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -150,10 +151,8 @@ class KeysClient:
 def trusted_users() -> set[int]:
     """Give the uids that cig-relay may run as."""
     users = {0, os.geteuid()}
-    try:
+    with suppress(KeyError):
         users.add(pwd.getpwnam(SERVICE_USER).pw_uid)
-    except KeyError:
-        pass
     return users
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import click
 
+from cig_cli.check.command import check_command
 from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Answer, Client, NoServerError
 from cig_cli.interactive import interact
 from cig_cli.readfile import read_file
@@ -159,6 +160,7 @@ def route(target: Target, uri: str, caller: str | None, file: str | None, as_jso
     sys.exit(EXIT_ERROR if answer is None else _show_answer(answer, as_json))
 
 
+main.add_command(check_command)
 main.add_command(reload_command)
 main.add_command(set_key_command)
 

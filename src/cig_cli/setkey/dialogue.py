@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cig_cli.keys_client import KeysClient, RefusedError
 from cig_cli.setkey import preview as shown
-from cig_cli.setkey.script import INSTALLED, NOTHING_NEW, REFUSED
 from cig_cli.setkey.paste import TRIES, is_begin_line, read_block
+from cig_cli.setkey.script import INSTALLED, NOTHING_NEW, REFUSED
 from cig_cli.setkey.source import SourceError, as_file_name, sealed_from_file
 from cig_cli.setkey.terminal import LeaveError, Terminal, wipe
 from cig_common.control.keys import KeysPreview

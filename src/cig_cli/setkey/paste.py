@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 
-from cig_cli.setkey.source import SourceError
-from cig_cli.setkey.terminal import Terminal
 from cig_common.carrier import armour
 from cig_common.carrier.errors import CarrierError, MissingError, MistypedError
+
+from cig_cli.setkey.source import SourceError
+from cig_cli.setkey.terminal import Terminal
 
 TRIES = 3
 MAX_ASKED = 4
@@ -53,8 +54,8 @@ def _until_end(terminal: Terminal, first: str) -> list[str]:
         line = terminal.line_within(_PATIENCE_SECONDS)
         if line is None:
             terminal.say(
-                f"({len(lines)} lines, and no END line yet: paste or type the rest and press Enter, "
-                "or leave with Ctrl-C)"
+                f"({len(lines)} lines, and no END line yet: paste or type the rest and press "
+                "Enter, or leave with Ctrl-C)"
             )
             line = terminal.line()
         if is_begin_line(line):
