@@ -46,6 +46,10 @@ class NoRelayError(Exception):
     """No cig-relay answers on the keys socket. The text says what to do about it."""
 
 
+class UnknownOutcomeError(NoRelayError):
+    """The connection ended while keys were being installed."""
+
+
 class RefusedError(Exception):
     """cig-relay refused; nothing was changed. ``detail`` is its stable word for why."""
 
@@ -91,8 +95,14 @@ class KeysClient:
         return self._ask(InspectKeysRequest(sealed, passphrase), KeysPreview)
 
     def install(self, token: bytes, *, replace: bool) -> KeysInstalled:
-        """Have what was inspected installed. Raises NoRelayError, RefusedError."""
-        return self._ask(InstallKeysRequest(token, replace), KeysInstalled)
+        """Have what was inspected installed. Raises UnknownOutcomeError, RefusedError."""
+        try:
+            return self._ask(InstallKeysRequest(token, replace), KeysInstalled)
+        except (NoRelayError, KeyboardInterrupt) as error:
+            raise UnknownOutcomeError(
+                f"{str(error) or 'You left.'}\nWhether the keys were installed is not known: "
+                "`cig-cli show keys` tells. To set them once more does no harm."
+            ) from None
 
     def _check_peer(self) -> None:
         """Refuse whoever has put a socket of his own in cig-relay's place."""

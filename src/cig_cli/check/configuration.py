@@ -6,11 +6,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from cig_cli.check.row import AS_ROOT, Row, fail, ok, skip, warn
+from cig_cli.check.row import Row, fail, ok, skip, warn
 from cig_cli.readfile import patient_load
 from cig_common.config import ConfigError, Configuration
 
 _NAME = "configuration"
+_MISSING = "write it, or name another: --config"
 
 
 def read_configuration(path: Path) -> tuple[Configuration | None, Row]:
@@ -19,11 +20,9 @@ def read_configuration(path: Path) -> tuple[Configuration | None, Row]:
     try:
         config = patient_load(str(path))
     except ConfigError as error:
-        if not path.exists():
-            return None, skip(_NAME, "there is no cig.conf", "write it first")
         first = error.problems[0]
         if not first.line:
-            return None, skip(_NAME, first.message, AS_ROOT)
+            return None, skip(_NAME, first.message, first.hint or _MISSING)
         count = len(error.problems) + error.untold
         text = f"line {first.line}: {first.message}"
         more = f" ({count - 1} more)" if count > 1 else ""

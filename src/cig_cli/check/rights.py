@@ -107,7 +107,7 @@ def config_file(path: Path, people: People) -> Row:
     try:
         shut = [person.name for person in _each(people) if not may(person, path, _READ)]
     except FileNotFoundError:
-        return fail("cig.conf", f"there is no {path}", "name another with --config")
+        return fail("cig.conf", f"there is no {path}", "write it, or name another: --config")
     except OSError as error:
         return skip("cig.conf", f"{path}: {error.strerror}", AS_ROOT)
     if shut:

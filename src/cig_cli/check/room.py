@@ -25,12 +25,17 @@ def disk(name: str, path: Path) -> Row:
         found = os.statvfs(place)
     except OSError as error:
         return skip(name, f"{place}: {error.strerror}", f"run: df -h {place}")
-    return judge_disk(name, place, found.f_bavail * found.f_frsize, inodes=found.f_favail)
+    # Some file systems have no fixed number of files, and say 0.
+    no_more_files = found.f_files > 0 and found.f_favail == 0
+    free = found.f_bavail * found.f_frsize
+    return judge_disk(name, place, free, no_more_files=no_more_files)
 
 
-def judge_disk(name: str, place: Path, free: int, *, inodes: int) -> Row:
-    """Judge the free octets and file numbers of a disk; file systems without such say 0."""
+def judge_disk(name: str, place: Path, free: int, *, no_more_files: bool) -> Row:
+    """Judge the free octets of a disk, and whether it takes more files."""
     text = f"{free / 1024**3:.1f} GiB free on the disk of {place}"
+    if no_more_files:
+        return fail(name, f"{text}, but it takes no more files (inodes)", "remove files there")
     advice = "make room, or move it to a bigger disk"
     if free < LEAST_DISK:
         return fail(name, text, advice)

@@ -60,7 +60,7 @@ def set_key_command(
 
 
 def _asking(file: str | None, keys_socket: Path, *, replace: bool, dry_run: bool) -> int:
-    from cig_cli.keys_client import NoRelayError
+    from cig_cli.keys_client import NoRelayError, UnknownOutcomeError
     from cig_cli.setkey.dialogue import Dialogue
     from cig_cli.setkey.terminal import Terminal
 
@@ -77,5 +77,7 @@ def _asking(file: str | None, keys_socket: Path, *, replace: bool, dry_run: bool
             dialogue = Dialogue(terminal, keys_socket, replace=replace, dry_run=dry_run)
             return dialogue.run(file)
         except NoRelayError as error:
-            terminal.say(f"{error}\nNothing was changed.")
+            terminal.say(f"{error}")
+            if not isinstance(error, UnknownOutcomeError):
+                terminal.say("Nothing was changed.")
             return _NO_RELAY

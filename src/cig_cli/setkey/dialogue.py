@@ -61,11 +61,6 @@ class Dialogue:
             for line in shown.describe(preview):
                 self._terminal.say(line)
             self._terminal.say()
-            if shown.all_expired(preview):
-                return self._leave(f"ERROR: {shown.NOTHING_LEFT}")
-            if shown.changes_nothing(preview):
-                self._terminal.say(f"{shown.NOTHING_NEW}\nOK")
-                return INSTALLED
             replace = self._may_replace(preview)
             if replace is None or not self._confirmed():
                 return self._leave()
@@ -154,18 +149,16 @@ class Dialogue:
             return False
         say = self._terminal.say
         say(
-            f"These keys are of another identity. The gateway has the keys of {preview.replaces}.\n"
-            "They would be given up, and calls to or from that identity would work no more."
+            f"These keys are of another identity. The keystore of {preview.replaces}\n"
+            "would be given up, and no call to or from that identity would work any more."
         )
         if self._replace:
             return True
         old = shown.old_identity(preview)
-        typed = self._terminal.line(f"To give them up, type {old} (or Enter to leave): ")
-        if typed.strip() == old:
-            return True
-        if typed.strip():
+        typed = self._terminal.line(f"To give it up, type {old} (Enter leaves): ").strip()
+        if typed and typed != old:
             say("That is another text.")
-        return None
+        return True if typed == old else None
 
     def _confirmed(self) -> bool:
         if self._dry_run:

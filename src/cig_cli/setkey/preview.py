@@ -11,11 +11,6 @@ from typing import Any
 from cig_common.control.keys import KeysInstalled, KeysPreview, PeriodAction, PeriodPreview
 
 NOTHING_CHANGED = "Nothing was changed."
-NOTHING_NEW = "The gateway has these keys already, or newer ones: there is nothing to install."
-NOTHING_LEFT = (
-    "All periods of this key material are over: no message may use their keys any more. "
-    "Ask for the keys of the months to come."
-)
 
 _LABEL_WIDTH = 20
 _HEAD = ("PERIOD", "ACCEPTED FROM", "ACCEPTED UNTIL", "WHAT HAPPENS", "KMS")
@@ -23,29 +18,14 @@ _DAY_SECONDS = 86400
 _WORDS = {
     PeriodAction.ADD: "added",
     PeriodAction.HELD: "already held",
-    PeriodAction.OLDER: "left out: a later revision is held",
+    PeriodAction.OLDER: "left out: there is a later revision",
     PeriodAction.EXPIRED: "left out: expired",
 }
-_INSTALLED = (PeriodAction.ADD, PeriodAction.REPLACE)
-
-
-def changes_nothing(preview: KeysPreview) -> bool:
-    """Tell whether an installation would leave all as it is."""
-    return not (
-        preview.changes
-        or preview.replaces
-        or any(period.action in _INSTALLED for period in preview.periods)
-    )
-
-
-def all_expired(preview: KeysPreview) -> bool:
-    """Tell whether no period of the material is of any use any more."""
-    return all(period.action is PeriodAction.EXPIRED for period in preview.periods)
 
 
 def old_identity(preview: KeysPreview) -> str:
-    """Give the public id of the identity that would have to be given up."""
-    return preview.replaces.partition(" ")[0].rstrip(",")
+    """Give the public id (or the file) of the keystore that would have to be given up."""
+    return preview.replaces.partition(" ")[0]
 
 
 def describe(preview: KeysPreview) -> Iterator[str]:

@@ -17,7 +17,7 @@ import click
 from cig_cli.keys_client import KeysClient, NoRelayError, RefusedError
 from cig_cli.setkey import preview as shown
 from cig_cli.setkey.source import SourceError, passphrase_from_file, sealed_from_file
-from cig_cli.setkey.terminal import wipe
+from cig_cli.setkey.terminal import harmless, wipe
 from cig_common.control.keys import KeysPreview
 
 INSTALLED, REFUSED, NO_RELAY = 0, 1, 2
@@ -61,9 +61,8 @@ class Script:
                 preview = client.inspect(sealed, bytes(passphrase))
                 self._facts |= shown.facts(preview)
                 self._say(shown.describe(preview))
-                stop = self._reason_to_stop(preview)
-                if stop is not None:
-                    return self._end(*stop)
+                if self._dry_run:
+                    return self._shown_only(preview)
                 done = client.install(preview.token, replace=self._replace)
         finally:
             wipe(passphrase)
@@ -71,28 +70,16 @@ class Script:
         self._say(("", *shown.outcome(done)))
         return self._end(INSTALLED)
 
-    def _reason_to_stop(self, preview: KeysPreview) -> tuple[int, str, str] | None:
-        """Give exit code, word and sentence where nothing is to be installed."""
-        if shown.all_expired(preview):
-            return REFUSED, "expired", f"{shown.NOTHING_LEFT} {shown.NOTHING_CHANGED}"
-        if shown.changes_nothing(preview):
-            return INSTALLED, NOTHING_NEW, shown.NOTHING_NEW
+    def _shown_only(self, preview: KeysPreview) -> int:
         if preview.replaces and not self._replace:
-            return (
-                REFUSED,
-                "other-identity",
-                f"the gateway has the keys of {preview.replaces}, and these are of "
-                f"{preview.public_id} ({preview.domain}). --replace gives the old ones up. "
-                f"{shown.NOTHING_CHANGED}",
-            )
-        if self._dry_run:
-            return INSTALLED, "dry-run", f"Only shown, with --dry-run. {shown.NOTHING_CHANGED}"
-        return None
+            text = f"This would give up the keystore of {preview.replaces}: that takes --replace."
+            return self._end(REFUSED, "replace", text)
+        return self._end(INSTALLED, "dry-run", f"Only shown. {shown.NOTHING_CHANGED}")
 
     def _say(self, lines: Iterable[str]) -> None:
         if not self._as_json:
             for line in lines:
-                click.echo(line)
+                click.echo(harmless(line))
 
     def _end(self, code: int, detail: str = "", text: str = "") -> int:
         """Tell how it ended; return the exit code."""
@@ -104,10 +91,10 @@ class Script:
             click.echo(json.dumps(self._facts))
             return code
         if code != INSTALLED:
-            click.echo(f"ERROR: {text}", err=True)
+            click.echo(f"ERROR: {harmless(text)}", err=True)
             return code
         if text:
-            click.echo(text)
+            click.echo(harmless(text))
         click.echo("OK")
         sys.stdout.flush()
         return code

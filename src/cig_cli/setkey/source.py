@@ -67,7 +67,7 @@ def passphrase_from_file(name: str) -> tuple[bytearray, str]:
 def as_file_name(typed: str) -> str:
     """Give the name that was typed: without the quotes that a shell or a file manager adds."""
     name = typed.strip()
-    if not Path(name).exists():
+    if not os.path.exists(name):  # noqa: PTH110 - Path's own may raise
         try:
             words = shlex.split(name)
         except ValueError:

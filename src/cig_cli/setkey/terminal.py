@@ -50,7 +50,7 @@ class Terminal:
 
     def say(self, text: str = "", *, end: str = "\n") -> None:
         """Write a text; what could steer the terminal is written as an escape."""
-        octets = memoryview((_harmless(text) + end).encode("utf-8", "replace"))
+        octets = memoryview((harmless(text) + end).encode("utf-8", "replace"))
         while octets:
             octets = octets[os.write(self._descriptor, octets) :]
 
@@ -126,5 +126,6 @@ def wipe(octets: bytearray) -> None:
     octets[:] = bytes(len(octets))
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """Write what could steer a terminal as an escape, line ends excepted."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
