@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 
-from cig_common.carrier import armour
-from cig_common.carrier.errors import CarrierError, MissingError, MistypedError
-
 from cig_cli.setkey.source import SourceError
 from cig_cli.setkey.terminal import Terminal
+from cig_common.carrier import CarrierError, MissingError, MistypedError, armour
 
 TRIES = 3
 MAX_ASKED = 4

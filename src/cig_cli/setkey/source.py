@@ -24,18 +24,16 @@ class SourceError(Exception):
 def sealed_from_file(name: str) -> bytes:
     """Give the sealed octets that a file carries: text, PDF or as they are. Raises SourceError."""
     # Here and not above: what reads a PDF takes longer to load than other commands run.
-    from cig_common.carrier import read_file
-    from cig_common.carrier.errors import CarrierError
+    from cig_common import carrier
 
-    path = Path("/dev/stdin") if name == STANDARD_INPUT else Path(name)
     try:
-        return read_file(path)
-    except CarrierError as error:
-        raise SourceError(f"{_told(name)}: {error}") from None
+        if name == STANDARD_INPUT:
+            return carrier.read_octets(sys.stdin.buffer.read(carrier.MAX_OCTETS + 1))
+        return carrier.read_file(Path(name))
+    except carrier.CarrierError as error:
+        raise SourceError(str(error)) from None
     except OSError as error:
-        raise SourceError(f"{_told(name)} cannot be read: {error.strerror or error}") from None
-    except ValueError:
-        raise SourceError(f"{_told(name)} is no name of a file") from None
+        raise SourceError(f"the standard input cannot be read: {error.strerror}") from None
 
 
 def passphrase_from_file(name: str) -> tuple[bytearray, str]:

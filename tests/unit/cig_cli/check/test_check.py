@@ -121,6 +121,8 @@ def test_a_running_service(port: int) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become nobody")
 def test_nobody_may_run_it_too(tmp_path: Path) -> None:
     nobody = pwd.getpwnam("nobody")
+    (tmp_path / "cig.conf").write_text(CONF % free_port())
+    run(tmp_path)  # loads what nobody might not be allowed to load
     os.setegid(nobody.pw_gid)
     os.seteuid(nobody.pw_uid)
     try:
@@ -128,7 +130,7 @@ def test_nobody_may_run_it_too(tmp_path: Path) -> None:
     finally:
         os.seteuid(0)
         os.setegid(0)
-    assert (result.exit_code, result.stderr) == (1, ""), result.exception
+    assert (result.exit_code, result.stderr) == (1, ""), result.output
     found = checks(result)
     assert found["userdata"] == {
         "name": "userdata",
