@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cig_cli.check.processes import RELAY, limit, processes
-from cig_cli.check.row import Row, fail, ok, skip, warn
+from cig_cli.check.row import AS_ROOT, Row, fail, ok, skip, warn
 
 LEAST_DISK = 100 * 1024**2
 GOOD_DISK = 1024**3
@@ -20,15 +20,21 @@ LOCKED = 512 * 1024**2
 
 def disk(name: str, path: Path) -> Row:
     """Look at the room on the disk of a path, or of what is above it where it is not there."""
-    place = next((one for one in (path, *path.parents) if one.is_dir()), Path("/"))
     try:
+        place = _nearest_folder(path)
         found = os.statvfs(place)
     except OSError as error:
-        return skip(name, f"{place}: {error.strerror}", f"run: df -h {place}")
+        return skip(name, f"{path}: {error.strerror}", AS_ROOT)
     # Some file systems have no fixed number of files, and say 0.
     no_more_files = found.f_files > 0 and found.f_favail == 0
     free = found.f_bavail * found.f_frsize
     return judge_disk(name, place, free, no_more_files=no_more_files)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Give the path if it is a folder, or the nearest above it. Raises OSError."""
+    # Path.is_dir raises where one may not look, and this does not.
+    return next(one for one in (path, *path.absolute().parents) if os.path.isdir(one))  # noqa: PTH112
 
 
 def judge_disk(name: str, place: Path, free: int, *, no_more_files: bool) -> Row:
