@@ -35,12 +35,13 @@ def read_block(terminal: Terminal, first: str) -> bytes:
         try:
             return armour.decode("\n".join((*lines, "")))
         except (MistypedError, MissingError) as error:
-            wrong = error.lines if isinstance(error, MistypedError) else error.numbers
+            mistyped = isinstance(error, MistypedError)
+            numbers = error.lines if isinstance(error, MistypedError) else error.numbers
             left -= 1
-            if not left or not 1 <= len(wrong) <= MAX_ASKED:
+            if not left or not 1 <= len(numbers) <= MAX_ASKED:
                 raise SourceError(str(error)) from None
             terminal.say(f"{error}.")
-            lines = _corrected(terminal, lines, wrong)
+            lines = _corrected(terminal, lines, numbers, mistyped=mistyped)
         except CarrierError as error:
             raise SourceError(str(error)) from None
 
@@ -66,31 +67,36 @@ def _until_end(terminal: Terminal, first: str) -> list[str]:
     return lines
 
 
-def _corrected(terminal: Terminal, lines: list[str], wrong: tuple[int, ...]) -> list[str]:
+def _corrected(
+    terminal: Terminal, lines: list[str], numbers: tuple[int, ...], *, mistyped: bool
+) -> list[str]:
     """Ask for single lines anew; give all lines, or those of a whole new paste."""
     lines = list(lines)
-    for number in wrong:
+    for number in numbers:
         typed = terminal.line(f"Line {number} again: ")
         if is_begin_line(typed):
             return _until_end(terminal, typed)
-        place = _place(lines, number)
-        if place is None:
-            lines.insert(len(lines) - 1, typed)
-        else:
+        after = _predecessor(lines, number)
+        if mistyped and (place := _place(lines, number, after)) is not None:
             lines[place] = typed
+        else:
+            lines.insert(after + 1, typed)
     return lines
 
 
-def _place(lines: list[str], number: int) -> int | None:
-    """Find the line of a number: by what it says or, if just that is wrong, between its neighbours.
-
-    None if it is not there.
-    """
-    said = [int(found[1]) if (found := _NUMBER.match(line)) else None for line in lines]
+def _place(lines: list[str], number: int, after: int) -> int | None:
+    """Find the mistyped line: by its number or, if just that is wrong, behind the one before it."""
+    said = _numbers(lines)
     if number in said:
         return said.index(number)
-    for place, line in enumerate(lines[1:-1], 1):
-        before = number == 0 if place == 1 else said[place - 1] == number - 1
-        if before and line.strip() and said[place] != number + 1:
-            return place
-    return None
+    return after + 1 if after + 1 < len(lines) - 1 else None
+
+
+def _predecessor(lines: list[str], number: int) -> int:
+    """Find the last line with a lower number, or the BEGIN line."""
+    said = _numbers(lines)
+    return max((at for at, one in enumerate(said) if one is not None and one < number), default=0)
+
+
+def _numbers(lines: list[str]) -> list[int | None]:
+    return [int(found[1]) if (found := _NUMBER.match(line)) else None for line in lines]
