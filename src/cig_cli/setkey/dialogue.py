@@ -61,6 +61,9 @@ class Dialogue:
             for line in shown.describe(preview):
                 self._terminal.say(line)
             self._terminal.say()
+            if self._dry_run:
+                self._terminal.say(f"Only shown. {shown.NOTHING_CHANGED}\nOK")
+                return INSTALLED
             replace = self._may_replace(preview)
             if replace is None or not self._confirmed():
                 return self._leave()
@@ -148,10 +151,7 @@ class Dialogue:
         if not preview.replaces:
             return False
         say = self._terminal.say
-        say(
-            f"These keys are of another identity. The keystore of {preview.replaces}\n"
-            "would be given up, and no call to or from that identity would work any more."
-        )
+        say("That one would be given up: what needs its keys works no more.")
         if self._replace:
             return True
         old = shown.old_identity(preview)
@@ -161,9 +161,6 @@ class Dialogue:
         return True if typed == old else None
 
     def _confirmed(self) -> bool:
-        if self._dry_run:
-            self._terminal.say("Only shown, with --dry-run.")
-            return False
         for _ in range(TRIES):
             answer = self._terminal.line("Install these keys? [yes/no] ").strip().lower()
             if answer in _YES or answer in _NO:

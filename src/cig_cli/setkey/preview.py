@@ -43,6 +43,9 @@ def describe(preview: KeysPreview) -> Iterator[str]:
     yield ""
     yield from _table([_HEAD, *map(_period_row, preview.periods)])
     yield "(times are UTC)"
+    if preview.replaces:
+        yield ""
+        yield f"It takes the place of another keystore: {preview.replaces}"
     if preview.changes:
         yield ""
         yield "It also changes:"

@@ -18,7 +18,6 @@ from cig_cli.keys_client import KeysClient, NoRelayError, RefusedError
 from cig_cli.setkey import preview as shown
 from cig_cli.setkey.source import SourceError, passphrase_from_file, sealed_from_file
 from cig_cli.setkey.terminal import harmless, wipe
-from cig_common.control.keys import KeysPreview
 
 INSTALLED, REFUSED, NO_RELAY = 0, 1, 2
 
@@ -62,19 +61,14 @@ class Script:
                 self._facts |= shown.facts(preview)
                 self._say(shown.describe(preview))
                 if self._dry_run:
-                    return self._shown_only(preview)
+                    text = f"Only shown. {shown.NOTHING_CHANGED}"
+                    return self._end(INSTALLED, "dry-run", text)
                 done = client.install(preview.token, replace=self._replace)
         finally:
             wipe(passphrase)
         self._facts |= {"installed": True, **shown.installed_facts(done)}
         self._say(("", *shown.outcome(done)))
         return self._end(INSTALLED)
-
-    def _shown_only(self, preview: KeysPreview) -> int:
-        if preview.replaces and not self._replace:
-            text = f"This would give up the keystore of {preview.replaces}: that takes --replace."
-            return self._end(REFUSED, "replace", text)
-        return self._end(INSTALLED, "dry-run", f"Only shown. {shown.NOTHING_CHANGED}")
 
     def _say(self, lines: Iterable[str]) -> None:
         if not self._as_json:
