@@ -30,7 +30,7 @@ help:
 	@echo 'make lint    ruff, mypy and the import contracts'
 	@echo 'make unit    unit tests; make e2e: end-to-end tests (PYTEST_ARGS=)'
 	@echo 'make bench   measure what is promised to be fast'
-	@echo 'make fuzz    look for a cig.conf that breaks something, for FUZZ_SECONDS'
+	@echo 'make fuzz    look for input that breaks something, each reader for FUZZ_SECONDS'
 	@echo 'make soak-reload  1,000 reloads under 50 calls a second (ARGS=--help: other sizes)'
 	@echo 'make docs    write what of the documentation is made from the code'
 	@echo 'make lock    write requirements.lock anew (ARGS="package ...": these only)'
@@ -74,16 +74,23 @@ docs: setup-demo
 soak-reload: setup
 	@$(BIN)/python tests/bench/soak_reload.py $(ARGS)
 
-# What it finds is kept in build/fuzz; what is worth keeping belongs in tests/fuzz/corpus.
+# Every tests/fuzz/fuzz_NAME.py in turn, each for FUZZ_SECONDS. What it finds is kept in build/fuzz;
+# what is worth keeping belongs in tests/fuzz/corpus.
 fuzz: setup-demo
 	@$(BIN)/python -c 'import tomllib; \
 		print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["fuzz"])' | \
 		xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
-	@mkdir -p build/fuzz/cig_conf
-	@PYTHONPATH=src:tests $(BIN)/python tests/fuzz/fuzz_cig_conf.py \
-		build/fuzz/cig_conf tests/fuzz/corpus/cig_conf -dict=tests/fuzz/cig_conf.dict \
-		-max_total_time=$(FUZZ_SECONDS) -max_len=2000 -timeout=20 -rss_limit_mb=2000 \
-		-artifact_prefix=build/fuzz/ -print_final_stats=1
+	@for harness in tests/fuzz/fuzz_*.py; do \
+		name=$${harness##*/fuzz_}; name=$${name%.py}; \
+		dict=tests/fuzz/$$name.dict; \
+		case $$name in cig_conf) longest=2000;; *) longest=4200;; esac; \
+		echo "== $$harness"; \
+		mkdir -p build/fuzz/$$name; \
+		PYTHONPATH=src:tests $(BIN)/python $$harness \
+			build/fuzz/$$name tests/fuzz/corpus/$$name $$(test -f $$dict && echo -dict=$$dict) \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=$$longest -timeout=20 -rss_limit_mb=2000 \
+			-artifact_prefix=build/fuzz/ -print_final_stats=1 || exit 1; \
+	done
 
 lock:
 	@PYTHON='$(PYTHON)' tools/lock.sh $(ARGS)

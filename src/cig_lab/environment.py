@@ -22,7 +22,7 @@ from cig_lab.phone.phone import SecurePhone
 from cig_lab.process import Child, LabError, run
 from cig_lab.sip_phone.address import host_port
 from cig_lab.sip_phone.phone import SipPhone
-from cig_relay.keys import keystore
+from cig_relay.keys.keystore import Keystore
 
 HOST = "127.0.0.1"
 SECURE_URI = "tel:+46701234567"
@@ -188,7 +188,7 @@ class Environment:
             crs=f"{crs_host}:{crs_port}",
             anchor_pin=self.crs.certificate_sha256,
         )
-        keystore.save(userdata, material)
+        Keystore(userdata).save(material)
         low, high = ports.rtp_range(2 * _RTP_PORTS)
         self.rtp_ports = range(low, high + 1)
         plan = self.plan

@@ -47,7 +47,7 @@ class Curve:
         return bool((y * y - (x * x - 3) * x - self.b) % self.p == 0)
 
     def decode(self, octets: bytes) -> Affine:
-        """Read an uncompressed point `04||x||y` and check that it is on the curve.
+        """Read an uncompressed point `04||x||y` of 1 + 2·`size` octets and check it.
 
         Raises `ParameterError` for another length or prefix, a coordinate that is not reduced
         and a point off the curve.
@@ -63,7 +63,7 @@ class Curve:
         return x, y
 
     def encode(self, point: Affine) -> bytes:
-        """Write an affine point as `04||x||y`."""
+        """Write an affine point as `04||x||y`, 65 octets on P-256 and 257 on SAKKE's curve."""
         x, y = point
         return b"\x04" + int(x).to_bytes(self.size, "big") + int(y).to_bytes(self.size, "big")
 

@@ -125,7 +125,7 @@ def draw_scalar(random_bytes: RandomBytes) -> int:
 
 
 class Signer(Guarded):
-    """One identity's signing key with HS computed once.
+    """One identity's signing key with HS computed once (RFC 6507 §5.2.1).
 
     Arguments as for `sign`. Holds the secret SSK as a number, which Python cannot wipe.
     """
@@ -162,14 +162,17 @@ class Signer(Guarded):
 
 @dataclass(frozen=True, slots=True)
 class PeerKey:
-    """What verification needs to know of one peer: HS and Y = [HS]PVT + KPAK. Nothing secret."""
+    """What verifying one peer needs: HS (32 octets) and Y = [HS]PVT + KPAK. Nothing secret."""
 
     hs: bytes
     y: Affine
     openssl_key: ec.EllipticCurvePublicKey
 
     def check(self, signature: bytes, message: bytes) -> None:
-        """Check a signature whose PVT is this peer's; raises `VerificationError` if invalid."""
+        """Check a signature of 129 octets whose PVT is this peer's (RFC 6507 §5.2.2).
+
+        Raises `VerificationError` if it is invalid.
+        """
         r_octets = signature[:SCALAR_LENGTH]
         r = int.from_bytes(r_octets, "big")
         s = int.from_bytes(signature[SCALAR_LENGTH : 2 * SCALAR_LENGTH], "big")
@@ -209,7 +212,7 @@ def equation_holds(he: int, r: int, s: int, y: Affine) -> bool:
 
 
 class Verifier:
-    """Verifies signatures under one KPAK and remembers the peers it has come to know.
+    """Verifies signatures under one KPAK (65 octets); remembers the peers it has come to know.
 
     A peer's Y depends on its identifier (which holds the month) and PVT only. Y is kept once
     a signature under it verified, so that strangers cannot push known peers out; beyond

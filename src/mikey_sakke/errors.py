@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """A message's initiator or responder is not the expected one."""
     POLICY = "policy"
     """A message asks for weaker SRTP protection than is acceptable."""
+    BIDDING = "bidding"
+    """The key management protocols of an offer are not those that its maker signed."""
     SECRET = "secret"
     """A secret was used after it was wiped, or was about to leave by a forbidden way."""
 
@@ -76,7 +78,7 @@ class ParameterError(MikeySakkeError):
 
 
 class IdentifierError(MikeySakkeError):
-    """A URI or a month is not in canonical form, so no key identifier can be made of it."""
+    """A URI or a period is not in its form, so no identifier can be made of it (RFC 6509 §3.2)."""
 
     reason = Reason.IDENTIFIER
     error_number = ErrorNumber.INVALID_ID
@@ -96,7 +98,7 @@ class VerificationError(MikeySakkeError):
 
 
 class DecapsulationError(MikeySakkeError):
-    """SAKKE encapsulated data was refused; deliberately one error for every cause."""
+    """SAKKE data were refused (RFC 6508 §6.2.2); deliberately one error for every cause."""
 
     reason = Reason.DECAPSULATION
     error_number = ErrorNumber.AUTH_FAILURE
@@ -109,7 +111,7 @@ class MalformedError(MikeySakkeError):
 
 
 class UnsupportedError(MikeySakkeError):
-    """A well-formed message uses something that is not supported."""
+    """A well-formed message uses something that is not supported (RFC 3830 §6.12)."""
 
     reason = Reason.UNSUPPORTED
     error_number = ErrorNumber.UNSUPPORTED_MESSAGE
@@ -122,7 +124,7 @@ class UnsupportedError(MikeySakkeError):
 
 
 class StaleError(MikeySakkeError):
-    """A message's T payload lies outside of the allowed clock skew."""
+    """A message's T payload lies outside of the allowed clock skew (RFC 3830 §5.4)."""
 
     reason = Reason.STALE
     error_number = ErrorNumber.INVALID_TIMESTAMP
@@ -136,24 +138,30 @@ class PeriodError(MikeySakkeError):
 
 
 class ReplayError(MikeySakkeError):
-    """A message was accepted before, or is older than all that the replay cache remembers."""
+    """A message was accepted before, or is older than the replay cache knows (RFC 3830 §5.4)."""
 
     reason = Reason.REPLAYED
     error_number = ErrorNumber.INVALID_TIMESTAMP
 
 
 class IdentityError(MikeySakkeError):
-    """A message names another initiator or responder than the expected one."""
+    """A message names another initiator or responder than the expected one (RFC 6509 §4.4)."""
 
     reason = Reason.IDENTITY
     error_number = ErrorNumber.INVALID_ID
 
 
 class PolicyError(MikeySakkeError):
-    """A message's SRTP policy is not acceptable."""
+    """A message's SRTP policy is not acceptable (RFC 3830 §6.10)."""
 
     reason = Reason.POLICY
     error_number = ErrorNumber.INVALID_SP_PARAMETER
+
+
+class BiddingDownError(MikeySakkeError):
+    """An offer's list of key management protocols is not the signed one (RFC 4567 §4.1.4)."""
+
+    reason = Reason.BIDDING
 
 
 class SecretError(MikeySakkeError):

@@ -39,7 +39,7 @@ class SrtpCs:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read one crypto session."""
+        """Read the 9 octets of one crypto session."""
         return cls(reader.uint(1), reader.uint(4), reader.uint(4))
 
     def encode(self) -> bytes:
@@ -53,7 +53,10 @@ class SrtpCs:
 
 @dataclass(frozen=True, slots=True)
 class SrtpIdMap:
-    """CS ID map type 0; the CS ID of a session is its place in the list, from 1."""
+    """CS ID map type 0, 9 octets a session; the CS ID is the place in the list, from 1.
+
+    RFC 3830 §6.1.1; at most 255 sessions.
+    """
 
     map_type: ClassVar[MapType] = MapType.SRTP_ID
     sessions: tuple[SrtpCs, ...]
@@ -65,7 +68,7 @@ class SrtpIdMap:
 
     @classmethod
     def parse(cls, reader: Reader, count: int) -> Self:
-        """Read a map of `count` crypto sessions."""
+        """Read a map of `count` crypto sessions, 9 octets each."""
         return cls(tuple(SrtpCs.parse(reader) for _ in range(count)))
 
     def encode(self) -> bytes:
@@ -82,7 +85,7 @@ class EmptyMap:
 
     @classmethod
     def parse(cls, reader: Reader, count: int) -> Self:
-        """Read nothing."""
+        """Read nothing: the map has no octets."""
         return cls(count)
 
     def encode(self) -> bytes:
@@ -94,7 +97,9 @@ class EmptyMap:
 class GenericCs:
     """One crypto session of the GENERIC-ID map (RFC 6043 §6.1.1).
 
-    `session_data` is the SSRC and, where `has_session_info` (the S bit), ROC and SEQ.
+    `session_data` (at most 65535 octets) is the SSRC, 4 octets, and, where `has_session_info` (the
+    S bit), ROC and SEQ, 4 and 2. `policies` are policy numbers, an octet each, 127 at most; the
+    SPI has at most 255 octets.
     """
 
     cs_id: int
@@ -113,7 +118,7 @@ class GenericCs:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read one crypto session."""
+        """Read one crypto session, at least 6 octets."""
         cs_id, protocol, flags = reader.uint(1), reader.uint(1), reader.uint(1)
         policies = reader.take(flags & 0x7F)
         return cls(cs_id, protocol, bool(flags & 0x80), policies, reader.block(2), reader.block(1))
@@ -186,7 +191,7 @@ class Header:
 
     @classmethod
     def parse(cls, reader: Reader) -> tuple[Self, int]:
-        """Read the header; gives it and the type of the next payload."""
+        """Read the header, 10 octets and the map; gives it and the type of the next payload."""
         version, data_type, next_payload = reader.uint(1), reader.uint(1), reader.uint(1)
         if version != VERSION:
             raise UnsupportedError(f"MIKEY version {version} is unknown")

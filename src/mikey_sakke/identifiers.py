@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Key identifiers: the octet strings that stand for a user in a month (RFC 6509 §3.2).
+"""Key identifiers: the octet strings that stand for a user in a key period.
 
-The same number written in two ways would be two identities, so one canonical form is taken
-and every other is refused. An extension (`;101`) is signalling, not identity.
+ID scheme 1 is a tel URI with a month (RFC 6509 §3.2), ID scheme 2 a hash of URI, KMS and period
+(3GPP TS 33.180 §F.2.1). The same number written in two ways would be two identities, so one
+canonical form of tel URIs is taken and every other is refused. An extension (`;101`) is
+signalling, not identity. `identity` has both schemes in a common form.
 """
 
 import re
@@ -12,7 +14,12 @@ from mikey_sakke.errors import IdentifierError, ParameterError
 
 ID_SCHEME_TEL = 1
 """ID scheme of the SAKKE payload: a tel URI with the month (RFC 6509 §4.2)."""
+ID_SCHEME_HASHED_UID = 2
+"""ID scheme of the SAKKE payload: a hashed UID (3GPP TS 33.180 §F.2.1)."""
+UID_LENGTH = 32
+"""Octets of a hashed UID."""
 
+_MAX_URI_LENGTH = 1024
 _TEL_URI = re.compile(r"tel:\+[1-9][0-9]{0,14}", re.ASCII)
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -30,7 +37,7 @@ def check_tel_uri(uri: str) -> str:
 
 
 def check_month(month: str) -> str:
-    """Give the month back if it reads YYYY-MM; raises `IdentifierError` otherwise."""
+    """Give the month back if it reads YYYY-MM, 7 octets; raises `IdentifierError` otherwise."""
     if not _MONTH.fullmatch(month):
         raise IdentifierError(f"not a month: {month[:64]!r} (wanted: YYYY-MM)")
     return month
@@ -47,10 +54,25 @@ def bare_tel_uri(uri: str) -> str:
 def tel_identifier(uri: str, month: str) -> bytes:
     """Give the identifier `YYYY-MM NUL tel:+digits NUL` of a canonical tel URI for a month.
 
-    ("tel:+46701234567", "2026-11") gives b"2026-11\\0tel:+46701234567\\0". Raises
-    `IdentifierError`.
+    It has 15 to 29 octets (RFC 6509 §3.2): ("tel:+46701234567", "2026-11") gives
+    b"2026-11\\0tel:+46701234567\\0". Raises `IdentifierError`.
     """
     return b"%s\0%s\0" % (check_month(month).encode("ascii"), check_tel_uri(uri).encode("ascii"))
+
+
+def check_user_uri(uri: str) -> str:
+    """Give a URI of a user or KMS of 3GPP TS 33.180 back if it can be one.
+
+    Raises `IdentifierError` unless it is text of 1 to 1024 octets in UTF-8 without spaces,
+    NULs and what cannot be printed. TS 33.180 compares URIs octet by octet, so no further form is
+    asked: `sip:user@example.org`, `user@example.org`, `kms.example.org`.
+    """
+    # isprintable is false for lone surrogates too, so that encoding cannot fail.
+    if not uri or not uri.isprintable() or " " in uri:
+        raise IdentifierError(f"not a URI: {uri[:64]!r} (spaces and control characters refused)")
+    if len(uri.encode("utf-8")) > _MAX_URI_LENGTH:
+        raise IdentifierError(f"a URI must have at most {_MAX_URI_LENGTH} octets")
+    return uri
 
 
 def hashed_uid(

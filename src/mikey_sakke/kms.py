@@ -11,7 +11,7 @@ from collections.abc import Callable
 from mikey_sakke import eccsi, sakke
 from mikey_sakke._gmp import invert, mpz
 from mikey_sakke.errors import ParameterError
-from mikey_sakke.identifiers import tel_identifier
+from mikey_sakke.identity import TEL_MONTHLY, IdentityScheme
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.secret import Guarded, Secret
 
@@ -39,7 +39,7 @@ class MasterKeys(Guarded):
 
     @classmethod
     def generate(cls, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> "MasterKeys":
-        """Draw new master secrets."""
+        """Draw new master secrets, KSAK of 32 octets and z of 128, from random octets."""
         ksak = eccsi.draw_scalar(random_bytes).to_bytes(eccsi.SCALAR_LENGTH, "big")
         for _ in range(_MAX_DRAWS):
             # q has 1022 bits, so two thirds of the draws of 1022 bits fall below it.
@@ -85,13 +85,27 @@ class MasterKeys(Guarded):
         month: str,
         *,
         kms_uri: str | None = None,
+        scheme: IdentityScheme = TEL_MONTHLY,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> UserKeys:
-        """Issue the complete keys of a tel URI for a month."""
-        identifier = tel_identifier(uri, month)
+        """Issue the complete keys of a user for a key period (RFC 6507 §5.1.1, RFC 6508 §6.1.1).
+
+        URI and period have the forms of the `scheme`: a tel URI and a month, unless it is another.
+        """
+        identifier = scheme.identifier(uri, month)
         ssk, pvt = self.issue_ssk(identifier, random_bytes=random_bytes)
         rsk = self.issue_rsk(identifier)
-        return UserKeys(uri, month, self.kpak, self.z_public, ssk, pvt, rsk, kms_uri=kms_uri)
+        return UserKeys(
+            uri,
+            month,
+            self.kpak,
+            self.z_public,
+            ssk,
+            pvt,
+            rsk,
+            kms_uri=kms_uri,
+            scheme=scheme,
+        )
 
 
 def _multiple_of_p(scalar: mpz) -> bytes:

@@ -38,8 +38,8 @@ _P = TypeVar("_P", bound=Payload)
 class IMessage:
     """A signed MIKEY-SAKKE message: HDR, the payloads between in their order, and SIGN.
 
-    T, RAND and SAKKE occur exactly once, each IDR role and each policy number at most once:
-    `MalformedError` otherwise.
+    At most 4096 octets and 32 payloads. T, RAND and SAKKE occur exactly once, each IDR role and
+    each policy number at most once: `MalformedError` otherwise.
     """
 
     header: Header
@@ -98,31 +98,35 @@ class IMessage:
 
     @property
     def timestamp(self) -> Timestamp:
-        """The T payload."""
+        """The T payload (RFC 3830 §6.6)."""
         return self._one(Timestamp)
 
     @property
     def rand(self) -> Rand:
-        """The RAND payload."""
+        """The RAND payload (RFC 3830 §6.11)."""
         return self._one(Rand)
 
     @property
     def sakke(self) -> Sakke:
-        """The SAKKE payload."""
+        """The SAKKE payload (RFC 6509 §4.2)."""
         return self._one(Sakke)
 
     @property
     def policies(self) -> tuple[SecurityPolicy, ...]:
-        """The SP payloads."""
+        """The SP payloads (RFC 3830 §6.10)."""
         return self._all(SecurityPolicy)
 
     @property
     def extensions(self) -> tuple[GeneralExtension, ...]:
-        """The General Extension payloads."""
+        """The General Extension payloads (RFC 3830 §6.15)."""
         return self._all(GeneralExtension)
 
+    def extension(self, extension_type: int) -> GeneralExtension | None:
+        """Give the first General Extension of a type (see `ExtensionType`), or None."""
+        return next((e for e in self.extensions if e.extension_type == extension_type), None)
+
     def identity(self, role: IdRole) -> Idr | None:
-        """Give the IDR payload of a role, or None."""
+        """Give the IDR payload of a role (RFC 6043 §6.6), or None."""
         return next((idr for idr in self._all(Idr) if idr.role == role), None)
 
     def _all(self, payload_class: type[_P]) -> tuple[_P, ...]:

@@ -32,7 +32,9 @@ class PreparedPairing(Guarded):
             raise ParameterError("the fixed point of a pairing must have order q") from None
 
     def pair(self, point: Affine) -> mpz:
-        """Give <point, fixed point> as its representative b/a; needs a y coordinate not 0.
+        """Give <point, fixed point> as its representative b/a, a number of 128 octets.
+
+        Needs a y coordinate not 0.
 
         The sequence of operations is the same for every point.
         """

@@ -35,7 +35,7 @@ class TimestampType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """T: when the message was made, a 64-bit NTP timestamp (RFC 3830 §6.6)."""
+    """T, 9 octets: when the message was made, a 64-bit NTP timestamp (RFC 3830 §6.6)."""
 
     payload_type: ClassVar[PayloadType] = PayloadType.T
     ntp: int
@@ -46,7 +46,7 @@ class Timestamp:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a T payload; TS types other than 0 and 1 are unsupported."""
+        """Read the 9 octets; TS types other than 0 and 1 are unsupported."""
         number = reader.uint(1)
         if number not in (TimestampType.NTP_UTC, TimestampType.NTP):
             raise UnsupportedError(
@@ -61,7 +61,7 @@ class Timestamp:
 
 @dataclass(frozen=True, slots=True)
 class Rand:
-    """RAND: at least 16 random octets that make the derived keys fresh (RFC 3830 §6.11)."""
+    """RAND: 16 to 255 random octets that make the derived keys fresh (RFC 3830 §6.11)."""
 
     payload_type: ClassVar[PayloadType] = PayloadType.RAND
     value: bytes
@@ -73,11 +73,11 @@ class Rand:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a RAND payload."""
+        """Read the length (1 octet) and as many octets."""
         return cls(reader.block(1))
 
     def encode(self) -> bytes:
-        """Give length and value."""
+        """Give length (1 octet) and value."""
         return bytes((len(self.value),)) + self.value
 
 
@@ -89,7 +89,9 @@ class IdRole(IntEnum):
     INITIATOR_KMS = 6
     RESPONDER_KMS = 7
     INITIATOR_UID = 8
+    """IDRuidi: the initiator as a UID of 32 octets (3GPP TS 33.180)."""
     RESPONDER_UID = 9
+    """IDRuidr: the responder as a UID."""
 
 
 class IdType(IntEnum):
@@ -114,7 +116,7 @@ class Idr:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read an IDR payload; other roles and types than those listed are unsupported."""
+        """Read role, type (1 octet each), length (2) and data; unlisted numbers are unsupported."""
         role, id_type = reader.uint(1), reader.uint(1)
         try:
             return cls(IdRole(role), reader.block(2), IdType(id_type))
@@ -125,13 +127,16 @@ class Idr:
             ) from None
 
     def encode(self) -> bytes:
-        """Give role, type, length and data."""
+        """Give role, type, length and data: 4 octets and the data."""
         return bytes((self.role, self.id_type)) + len(self.data).to_bytes(2, "big") + self.data
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityPolicy:
-    """SP: parameters of a security protocol as (type, value) pairs (RFC 3830 §6.10)."""
+    """SP: parameters of a security protocol as (type, value) pairs (RFC 3830 §6.10).
+
+    Types are 1 octet, values at most 255 octets, all together at most 65535.
+    """
 
     payload_type: ClassVar[PayloadType] = PayloadType.SP
     policy_no: int
@@ -148,7 +153,7 @@ class SecurityPolicy:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read an SP payload."""
+        """Read policy number, protocol (1 octet each), length (2) and parameters."""
         policy_no, protocol = reader.uint(1), reader.uint(1)
         inner = Reader(reader.block(2))
         parameters = []
@@ -157,7 +162,7 @@ class SecurityPolicy:
         return cls(policy_no, tuple(parameters), protocol)
 
     def encode(self) -> bytes:
-        """Give policy number, protocol, length and parameters."""
+        """Give policy number, protocol, length and parameters: 4 octets and the parameters."""
         parameters = self._encode_parameters()
         return (
             bytes((self.policy_no, self.protocol)) + len(parameters).to_bytes(2, "big") + parameters
@@ -171,7 +176,8 @@ class SecurityPolicy:
 class Sakke:
     """SAKKE: encapsulated data for the responder (RFC 6509 §4.2).
 
-    `params` 1 is Parameter Set 1; `id_scheme` 1 is the tel URI with a month.
+    `params` 1 is Parameter Set 1, whose data have 273 octets; `id_scheme` 1 is the tel URI with a
+    month, 2 the hashed UID of 3GPP TS 33.180.
     """
 
     payload_type: ClassVar[PayloadType] = PayloadType.SAKKE
@@ -186,18 +192,54 @@ class Sakke:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a SAKKE payload."""
+        """Read parameter set, ID scheme (1 octet each), length (2) and data."""
         params, id_scheme = reader.uint(1), reader.uint(1)
         return cls(reader.block(2), params, id_scheme)
 
     def encode(self) -> bytes:
-        """Give parameter set, ID scheme, length and data."""
+        """Give parameter set, ID scheme, length and data: 4 octets and the data."""
         return bytes((self.params, self.id_scheme)) + len(self.data).to_bytes(2, "big") + self.data
+
+
+class ExtensionType(IntEnum):
+    """Types of a General Extension (RFC 3830 §6.15, RFC 4563 §4, IANA)."""
+
+    VENDOR = 0
+    SDP_IDS = 1
+    """The key management protocols of an offer, `mikey;other` (RFC 4567 §4.1.4)."""
+    TESLA = 2
+    KEY_ID = 3
+    """Key ID Type sub-payloads (RFC 4563 §4)."""
+    CSB_ID = 4
+    OMA = 5
+    SAKKE_TO_SELF = 6
+    """A SAKKE payload for the initiator itself (3GPP TS 33.180)."""
+    KEY_PARAMETERS = 7
+    """Parameters of a key, mostly encrypted (3GPP TS 33.180); opaque here."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyId:
+    """One Key ID Type sub-payload: its type, and an ID of at most 255 octets (RFC 4563 §4)."""
+
+    key_id_type: int
+    key_id: bytes
+
+    def __post_init__(self) -> None:
+        check_uint(self.key_id_type, 8, "key ID type")
+        check_octets(self.key_id, 0xFF, "key ID")
+
+    def encode(self) -> bytes:
+        """Give type, length and ID: 2 octets and the ID."""
+        return bytes((self.key_id_type, len(self.key_id))) + self.key_id
 
 
 @dataclass(frozen=True, slots=True)
 class GeneralExtension:
-    """General Extension: type 0 is a vendor's, 1 the SDP IDs (RFC 3830 §6.15)."""
+    """General Extension: a type (1 octet) and at most 65535 octets of data (RFC 3830 §6.15).
+
+    `ExtensionType` names the types. Data of a type that is not read here are kept as they are.
+    """
 
     payload_type: ClassVar[PayloadType] = PayloadType.GENERAL_EXTENSION
     extension_type: int
@@ -209,12 +251,25 @@ class GeneralExtension:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a General Extension payload."""
+        """Read type (1 octet), length (2) and data."""
         return cls(reader.uint(1), reader.block(2))
 
     def encode(self) -> bytes:
-        """Give type, length and data."""
+        """Give type, length and data: 3 octets and the data."""
         return bytes((self.extension_type,)) + len(self.data).to_bytes(2, "big") + self.data
+
+    @classmethod
+    def of_key_ids(cls, *key_ids: KeyId) -> Self:
+        """Make the Key ID extension, type 3 (RFC 4563 §4)."""
+        return cls(ExtensionType.KEY_ID, b"".join(key_id.encode() for key_id in key_ids))
+
+    def key_ids(self) -> tuple[KeyId, ...]:
+        """Read the data as Key ID Type sub-payloads (RFC 4563 §4); raises `MalformedError`."""
+        reader = Reader(self.data)
+        found = []
+        while reader.remaining:
+            found.append(KeyId(reader.uint(1), reader.block(1)))
+        return tuple(found)
 
 
 SIGNATURE_TYPE_ECCSI = 2
@@ -224,7 +279,8 @@ SIGNATURE_TYPE_ECCSI = 2
 class Sign:
     """SIGN: the signature, always the last payload, so without a next one (RFC 3830 §6.5).
 
-    The 2 header octets hold the type (4 bits) and the length (12 bits).
+    The 2 header octets hold the type (4 bits) and the length (12 bits); an ECCSI signature, type 2
+    (RFC 6509 §4.3), has 129 octets.
     """
 
     header_length: ClassVar[int] = 2
@@ -237,12 +293,12 @@ class Sign:
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
-        """Read a SIGN payload."""
+        """Read the 2 header octets and the signature."""
         head = reader.uint(2)
         return cls(reader.take(head & 0xFFF), head >> 12)
 
     def encode(self) -> bytes:
-        """Give type with length, and the signature."""
+        """Give type with length, 2 octets, and the signature."""
         head = self.signature_type << 12 | len(self.signature)
         return head.to_bytes(2, "big") + self.signature
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SRTP policy of an SP payload (RFC 3830 §6.10.1, RFC 7714 §14.3): meaning and acceptance."""
+"""The SRTP policy of an SP payload (RFC 3830 §6.10.1, RFC 7714 §14.3): meaning and acceptance.
 
-from dataclasses import dataclass, fields
+Named policies: `AES_CM_128_HMAC_SHA1_80`, which is SRTP's own default (RFC 3711 §5), and
+`AEAD_AES_128_GCM` in the profile of 3GPP TS 33.180; `policy_name` gives the name back.
+"""
+
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from mikey_sakke.errors import ErrorNumber, PolicyError
@@ -36,6 +40,10 @@ _TYPES = {
 }
 _OPTIONAL = frozenset({9, 12, 18, 19, 20})
 """Written only where they differ from the default, since old receivers do not know them."""
+_AEAD_DEFAULTS = {"authentication": 0, "authentication_key_length": 0, "salt_length": 12}
+"""AEAD has no separate authentication, and a salt of 96 bits (RFC 7714 §12)."""
+_AEAD_STATED = frozenset({0, 1, 4, 5, 6})
+"""What an AEAD policy states in any case (the profile of 3GPP TS 33.180)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +88,24 @@ class SrtpPolicy:
                 raise PolicyError(f"policy parameter {number} is unknown, repeated or misshapen")
             values[name] = int.from_bytes(value, "big")
         if values.get("encryption") == AES_GCM:
-            # AEAD has no separate authentication, and a salt of 96 bits (RFC 7714 §12).
-            values = {
-                "authentication": 0,
-                "authentication_key_length": 0,
-                "salt_length": 12,
-            } | values
+            values = _AEAD_DEFAULTS | values
         return cls(**values)
 
     def to_payload(self, policy_no: int) -> SecurityPolicy:
-        """Give the policy as an SP payload with this policy number."""
+        """Give the policy as an SP payload with this policy number (0 to 255).
+
+        The default policy states 11 parameters, 37 octets in the payload; an AEAD policy states
+        what has a meaning in it and what differs from its defaults: 6 parameters, 22 octets.
+        """
         defaults = {field.name: field.default for field in fields(self)}
+        optional = _OPTIONAL
+        if self.encryption == AES_GCM:
+            defaults |= _AEAD_DEFAULTS
+            optional = frozenset(_TYPES) - _AEAD_STATED
         parameters = []
         for number, name in _TYPES.items():
             value = int(getattr(self, name))
-            if number in _OPTIONAL and value == defaults[name]:
+            if number in optional and value == defaults[name]:
                 continue
             parameters.append(
                 (number, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))
@@ -102,7 +113,7 @@ class SrtpPolicy:
         return SecurityPolicy(policy_no, tuple(parameters))
 
     def check_acceptable(self) -> None:
-        """Raise `PolicyError` (number 10) unless the policy protects as it must.
+        """Raise `PolicyError` (number 10) unless the policy protects as it must (RFC 3830 §6.12).
 
         Refused: no or unknown encryption, SRTP or SRTCP in clear, an authentication tag below
         80 bits without AEAD, and what this library derives no keys for.
@@ -135,5 +146,28 @@ class SrtpPolicy:
             )
 
 
-DEFAULT_POLICY = SrtpPolicy()
-"""AES_CM_128_HMAC_SHA1_80."""
+AES_CM_128_HMAC_SHA1_80 = SrtpPolicy()
+"""AES in counter mode with a key of 16 octets, HMAC-SHA-1 with a tag of 10 (RFC 3711 §5)."""
+DEFAULT_POLICY = AES_CM_128_HMAC_SHA1_80
+"""What holds where a message states no policy."""
+AEAD_AES_128_GCM = SrtpPolicy(
+    encryption=AES_GCM,
+    authentication=0,
+    authentication_key_length=0,
+    salt_length=12,
+    aead_tag_length=_AEAD_TAG_LENGTH,
+)
+"""AES-GCM with a key of 16 octets, a salt of 12 and a tag of 16 (RFC 7714, 3GPP TS 33.180)."""
+
+NAMED_POLICIES = {
+    "AES_CM_128_HMAC_SHA1_80": AES_CM_128_HMAC_SHA1_80,
+    "AES_CM_256_HMAC_SHA1_80": SrtpPolicy(key_length=32),
+    "AEAD_AES_128_GCM": AEAD_AES_128_GCM,
+    "AEAD_AES_256_GCM": replace(AEAD_AES_128_GCM, key_length=32),
+}
+"""Policies by the names of their SRTP crypto suites (RFC 4568 §6.2, RFC 6188, RFC 7714 §14.2)."""
+
+
+def policy_name(policy: SrtpPolicy) -> str | None:
+    """Give the name of a policy's crypto suite, or None for one that has none here."""
+    return next((name for name, named in NAMED_POLICIES.items() if named == policy), None)

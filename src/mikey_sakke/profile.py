@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from mikey_sakke.errors import ErrorNumber, MalformedError, PolicyError, UnsupportedError
 from mikey_sakke.header import EmptyMap, Header, MapType, SrtpIdMap
 from mikey_sakke.message import IMessage
-from mikey_sakke.payloads import SIGNATURE_TYPE_ECCSI, IdRole, IdType
+from mikey_sakke.payloads import SIGNATURE_TYPE_ECCSI, ExtensionType
 from mikey_sakke.policy import DEFAULT_POLICY, SrtpPolicy
 from mikey_sakke.prf import PrfFunction
 
-EXTENSION_VENDOR = 0
+EXTENSION_VENDOR = ExtensionType.VENDOR
 """General Extension type 0: data of a vendor's own (RFC 3830 §6.15)."""
 DIGEST_LENGTH = 32
+"""Octets of the digest in the extension that binds a message to its call."""
+AGREED_CS_IDS = (1, 2)
+"""CS IDs of a message that states none: the initiator's stream, then the responder's."""
 
 
 @dataclass(frozen=True, slots=True)
 class CryptoSession:
-    """One stream of a message: CS ID, SSRC (0 where it is not told) and policy number."""
+    """One stream: CS ID (8 bits), SSRC (32, 0 where it is not told), policy number (8, or None)."""
 
     cs_id: int
     ssrc: int
@@ -32,6 +35,9 @@ class Profile:
     the exact number of crypto sessions, or None for any. `extension_magic`: the first octets of
     a vendor extension that must be there exactly once, 32 octets of digest after them, or
     None for no such demand. `default_policy_only`: no SRTP policy but the default one.
+    `agreed_cs_ids`: the CS IDs of a message with an empty map. `min_sessions`: the fewest crypto
+    sessions; below 2, one SRTP key may serve more than one sender, which then must have
+    different SSRCs.
     """
 
     prf_functions: frozenset[int]
@@ -39,6 +45,8 @@ class Profile:
     sessions: int | None
     extension_magic: bytes | None
     default_policy_only: bool
+    agreed_cs_ids: tuple[int, ...] = AGREED_CS_IDS
+    min_sessions: int = 2
 
     def check(self, message: IMessage) -> None:
         """Raise `MalformedError`, `UnsupportedError` or `PolicyError` where a demand fails."""
@@ -59,10 +67,6 @@ class Profile:
             )
         if message.sign.signature_type != SIGNATURE_TYPE_ECCSI:
             raise UnsupportedError("the message is not signed by ECCSI")
-        for role in (IdRole.INITIATOR, IdRole.RESPONDER):
-            idr = message.identity(role)
-            if idr is None or idr.id_type is not IdType.URI:
-                raise MalformedError(f"the message names no {role.name} by a URI")
         self.binding(message)
 
     def binding(self, message: IMessage) -> bytes | None:
@@ -79,9 +83,22 @@ class Profile:
             raise MalformedError("the message lacks its one extension that binds it to the call")
         return found[0][len(self.extension_magic) :]
 
+    def crypto_sessions(self, header: Header) -> tuple[CryptoSession, ...]:
+        """Give the crypto sessions of a message; raises `UnsupportedError` where they are too few.
+
+        Without a session for each direction, one key would encrypt both: a two-time pad where
+        the SSRCs are equal.
+        """
+        sessions = crypto_sessions(header, self.agreed_cs_ids)
+        if len(sessions) < self.min_sessions:
+            raise UnsupportedError(
+                f"{len(sessions)} crypto sessions: a message needs one for each direction"
+            )
+        return sessions
+
     def policy(self, message: IMessage) -> SrtpPolicy:
         """Give the SRTP policy that all crypto sessions name; raises `PolicyError` if too weak."""
-        wanted = {session.policy_no for session in crypto_sessions(message.header)}
+        wanted = {session.policy_no for session in self.crypto_sessions(message.header)}
         if len(wanted) != 1:
             raise UnsupportedError("crypto sessions with different policies are not supported")
         number = wanted.pop()
@@ -97,15 +114,16 @@ class Profile:
         return policy
 
 
-def crypto_sessions(header: Header) -> tuple[CryptoSession, ...]:
-    """Give the crypto sessions that a header states.
+def crypto_sessions(
+    header: Header, agreed: tuple[int, ...] = AGREED_CS_IDS
+) -> tuple[CryptoSession, ...]:
+    """Give the crypto sessions that a header states (RFC 3830 §6.1, RFC 6043 §6.1.1).
 
-    An empty map states none; then 1 is the initiator's stream and 2 the responder's, by
-    agreement.
+    An empty map states none; then the CS IDs are those `agreed`, the initiator's first.
     """
     cs_map = header.cs_map
     if isinstance(cs_map, EmptyMap):
-        return (CryptoSession(1, 0, None), CryptoSession(2, 0, None))
+        return tuple(CryptoSession(cs_id, 0, None) for cs_id in agreed)
     if isinstance(cs_map, SrtpIdMap):
         return tuple(
             CryptoSession(index, session.ssrc, session.policy_no)
@@ -137,4 +155,4 @@ RFC6509 = Profile(
     extension_magic=None,
     default_policy_only=False,
 )
-"""What RFC 6509 itself demands, with tel URIs in IDRi and IDRr."""
+"""What RFC 6509 itself demands."""

@@ -2,13 +2,14 @@
 """Taking I_MESSAGEs: the responder's procedure in steps that may run in different processes.
 
 Cheap checks come first and the pairing last, so that a stranger cannot make us work:
-1. `precheck`: parse in bounds, profile, clock skew, month, replay lookup, initiator (0.1 ms);
+1. `precheck`: parse in bounds, profile, clock skew, period, replay lookup, initiator (0.1 ms);
 2. `verify`: the ECCSI signature (0.05 to 0.5 ms);
 3. `accept`: insert into the replay cache, which then knows authenticated messages only; the
    caller writes the line that it gives to its disk before it goes on;
 4. `open`: responder, SRTP policy, decapsulation, keys (4 ms).
 
-`open` takes only what `verify` gave, so the signature cannot be forgotten.
+`open` takes only what `verify` gave, so the signature cannot be forgotten. These are the steps of
+RFC 3830 §5.3 and RFC 6509 §2.2 in the order of their cost.
 """
 
 from dataclasses import dataclass
@@ -18,20 +19,18 @@ from hashlib import sha256
 from mikey_sakke import eccsi
 from mikey_sakke.errors import (
     ErrorNumber,
-    IdentifierError,
     IdentityError,
-    MalformedError,
     PeriodError,
     ReplayError,
     StaleError,
     UnsupportedError,
     VerificationError,
 )
-from mikey_sakke.identifiers import ID_SCHEME_TEL, bare_tel_uri, check_tel_uri, tel_identifier
+from mikey_sakke.identity import TEL_MONTHLY, IdentityScheme
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.message import IMessage
 from mikey_sakke.payloads import IdRole, Sign
-from mikey_sakke.periods import DAYS_AFTER, acceptable_months, from_ntp, month_of
+from mikey_sakke.periods import DAYS_AFTER, from_ntp
 from mikey_sakke.profile import UMSG, Profile
 from mikey_sakke.replay import ReplayCache
 from mikey_sakke.session import SessionKeys, derive_session_keys, signed_prefix
@@ -45,8 +44,11 @@ _SAKKE_PARAMETER_SET = 1
 class Parsed:
     """A message after `precheck`: well-formed and timely, but of an unproven sender.
 
-    `t` is its time in seconds since 1970, `month` the month whose keys it needs, `replay_key` the
-    SHA-256 of the signed prefix (32 octets), `binding` the digest of its vendor extension.
+    `t` is its time in seconds since 1970, `month` the month (or other key period of its
+    `scheme`) whose keys it needs, `initiator_identifier` the octets under which its signature must
+    verify, `replay_key` the SHA-256 of the signed prefix (32 octets), `binding` the digest of its
+    vendor extension (32 octets) or None. A party that the message names only by a UID which is
+    nobody's known here has the UID as 64 hexadecimal digits in place of its URI.
     """
 
     raw: bytes
@@ -58,20 +60,17 @@ class Parsed:
     responder_uri: str
     binding: bytes | None
     replay_key: bytes
+    initiator_identifier: bytes
+    scheme: IdentityScheme = TEL_MONTHLY
 
     @property
     def signed_prefix(self) -> bytes:
         """The octets that the signature covers."""
         return signed_prefix(self.raw, len(self.message.sign.signature))
 
-    @property
-    def initiator_identifier(self) -> bytes:
-        """The identifier under which the signature must verify."""
-        return tel_identifier(self.initiator_uri, self.month)
-
 
 class Coverage(StrEnum):
-    """What the signature of a message covers."""
+    """What the signature of a message covers (RFC 3830 §5.2)."""
 
     FULL = "full"
     """Up to and with the 2-octet SIGN header, as RFC 3830 §5.2 has it."""
@@ -81,7 +80,7 @@ class Coverage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A message whose signature is its initiator's."""
+    """A message whose signature is its initiator's; `coverage` tells what it covers."""
 
     parsed: Parsed
     coverage: Coverage
@@ -98,55 +97,63 @@ def precheck(
     days_after: int = DAYS_AFTER,
     replay: ReplayCache | None = None,
     profile: Profile = UMSG,
+    scheme: IdentityScheme = TEL_MONTHLY,
 ) -> Parsed:
-    """Parse a message and make the checks that need no cryptography (steps 1 to 4).
+    """Parse a message of at most 4096 octets; make the checks that need no cryptography.
 
     T must lie between `max_age` (`skew` where None) seconds before `now` and `skew` after it, and
-    its month's keys must count now; the last month's count through day `days_after`. `replay` is
+    its period's keys must count now; the last month's count through day `days_after`. `replay` is
     looked into where given. `own_uri` is our canonical URI: a message that names us as its
     initiator is our own, reflected. `initiator` is the URI that the initiator must have (an
-    extension after `;` is left out of the comparison), or None for any.
+    extension after `;` of a tel URI is left out of the comparison), or None for any. `scheme` is
+    the identity scheme that the message must speak.
 
     Raises `MalformedError`, `UnsupportedError`, `StaleError`, `PeriodError`, `ReplayError` or
     `IdentityError`.
     """
     message = IMessage.parse(raw)
     profile.check(message)
-    initiator_uri = _uri(message, IdRole.INITIATOR)
-    responder_uri = _uri(message, IdRole.RESPONDER)
+    _check_scheme(message, scheme)
     t = from_ntp(message.timestamp.ntp, near=now)
+    period = scheme.period_of(t)
+    own = scheme.bare_uri(own_uri)
+    expected = None if initiator is None else scheme.bare_uri(initiator)
+    maker = scheme.party(message, IdRole.INITIATOR, period=period, known=expected)
+    taker = scheme.party(message, IdRole.RESPONDER, period=period, known=own)
     _check_time(t, now, skew=skew, max_age=max_age)
-    month = month_of(t)
-    if month not in acceptable_months(now, days_after=days_after):
-        raise PeriodError(f"message refused: keys of {month} do not count now")
+    if period not in scheme.acceptable_periods(now, days_after=days_after):
+        raise PeriodError(f"message refused: keys of {period} do not count now")
     parsed = Parsed(
         raw=bytes(raw),
         message=message,
         profile=profile,
         t=t,
-        month=month,
-        initiator_uri=initiator_uri,
-        responder_uri=responder_uri,
+        month=period,
+        initiator_uri=maker.uri,
+        responder_uri=taker.uri,
         binding=profile.binding(message),
         replay_key=sha256(signed_prefix(raw, len(message.sign.signature))).digest(),
+        initiator_identifier=maker.identifier,
+        scheme=scheme,
     )
     if replay is not None and replay.seen(parsed.replay_key, t):
         raise ReplayError("message refused: it was accepted before, or is too old to tell")
-    if initiator_uri == bare_tel_uri(own_uri):
+    if maker.identifier == scheme.identifier(own, period):
         raise IdentityError("message refused: it is our own, reflected")
-    if initiator is not None and initiator_uri != bare_tel_uri(initiator):
-        raise IdentityError(f"message refused: made by {initiator_uri}, not by {initiator[:64]!r}")
+    if expected is not None and maker.identifier != scheme.identifier(expected, period):
+        raise IdentityError(f"message refused: made by {maker.uri}, not by {expected[:64]!r}")
     return parsed
 
 
 def verify(
     parsed: Parsed, *, verifier: eccsi.Verifier, accept_short_coverage: bool = False
 ) -> Verified:
-    """Check the signature under the initiator's identifier (step 5).
+    """Check the signature (129 octets) under the initiator's identifier (RFC 6507 §5.2.2).
 
     `verifier` holds the KPAK of the initiator's KMS. `accept_short_coverage` also takes
-    signatures that leave out the SIGN header; it weakens nothing that is used, but is a
-    deviation that the result tells. Raises `VerificationError`.
+    signatures that leave out the SIGN header (2 octets); it weakens nothing that is used, but is
+    a deviation that `Verified.coverage` tells, to be counted. It is off unless it is asked for.
+    Raises `VerificationError`.
     """
     signature = parsed.message.sign.signature
     prefix = parsed.signed_prefix
@@ -162,7 +169,7 @@ def verify(
 
 
 def accept(verified: Verified, *, replay: ReplayCache, now: float) -> str:
-    """Insert an authenticated message into the replay cache (step 6).
+    """Insert an authenticated message into the replay cache (RFC 3830 §5.4).
 
     Gives the line that must be on disk before the message is used. Raises `ReplayError` where
     an equal message came first.
@@ -171,11 +178,11 @@ def accept(verified: Verified, *, replay: ReplayCache, now: float) -> str:
 
 
 def open(verified: Verified, keys: UserKeys) -> SessionKeys:
-    """Open a verified message with our own keys of its month (steps 7 to 10).
+    """Open a verified message with our own keys of its period (RFC 6508 §6.2.2).
 
     Raises `IdentityError` where it is for somebody else or another KMS, `PeriodError` where the
-    keys are of another month, `PolicyError` for too weak an SRTP policy, `UnsupportedError` and
-    `DecapsulationError`.
+    keys are of another period, `PolicyError` for too weak an SRTP policy, `UnsupportedError` for
+    another identity scheme, parameter set or too few sessions, and `DecapsulationError`.
     """
     parsed = verified.parsed
     message = parsed.message
@@ -186,15 +193,24 @@ def open(verified: Verified, keys: UserKeys) -> SessionKeys:
         raise IdentityError("message refused: it is for a key of another KMS")
     if parsed.month != keys.month:
         raise PeriodError(f"message of {parsed.month} cannot be opened by keys of {keys.month}")
-    sakke_payload = message.sakke
-    if (sakke_payload.params, sakke_payload.id_scheme) != (_SAKKE_PARAMETER_SET, ID_SCHEME_TEL):
+    if parsed.scheme != keys.scheme:
+        raise UnsupportedError("message refused: our keys are of another identity scheme")
+    policy = parsed.profile.policy(message)
+    sessions = parsed.profile.crypto_sessions(message.header)
+    ssv = keys.decapsulator.decapsulate(message.sakke.data)
+    return derive_session_keys(
+        message, prefix=parsed.signed_prefix, ssv=ssv, policy=policy, sessions=sessions
+    )
+
+
+def _check_scheme(message: IMessage, scheme: IdentityScheme) -> None:
+    payload = message.sakke
+    if (payload.params, payload.id_scheme) != (_SAKKE_PARAMETER_SET, scheme.id_scheme):
         raise UnsupportedError(
-            "message refused: only SAKKE parameter set 1 with tel URI identifiers is supported",
+            f"message refused: SAKKE parameter set {payload.params} with ID scheme "
+            f"{payload.id_scheme} is not supported here (wanted: 1 with {scheme.id_scheme})",
             error_number=ErrorNumber.UNSPECIFIED,
         )
-    policy = parsed.profile.policy(message)
-    ssv = keys.decapsulator.decapsulate(sakke_payload.data)
-    return derive_session_keys(message, prefix=parsed.signed_prefix, ssv=ssv, policy=policy)
 
 
 def _check_time(t: float, now: float, *, skew: float, max_age: float | None) -> None:
@@ -203,15 +219,3 @@ def _check_time(t: float, now: float, *, skew: float, max_age: float | None) -> 
         raise StaleError(f"message refused: it is {age:.0f} s old (is a clock wrong?)")
     if -age > skew:
         raise StaleError(f"message refused: it is {-age:.0f} s in the future (is a clock wrong?)")
-
-
-def _uri(message: IMessage, role: IdRole) -> str:
-    idr = message.identity(role)
-    if idr is None:
-        raise MalformedError(f"the message names no {role.name}")
-    try:
-        return check_tel_uri(idr.data.decode("ascii"))
-    except (UnicodeDecodeError, IdentifierError):
-        raise IdentityError(
-            f"message refused: the {role.name.lower()} is no canonical tel URI"
-        ) from None

@@ -47,7 +47,10 @@ class ReplayCache:
         self._by_time: list[tuple[int, bytes]] = []
 
     def seen(self, key: bytes, t: float | None = None) -> bool:
-        """Say whether a message is known; with its T, also whether T is not above the floor."""
+        """Say whether a message is known by its key (32 octets).
+
+        With its T, also whether T is not above the floor.
+        """
         return key in self._keys or (t is not None and self._below_floor(_ticks(t)))
 
     def insert(self, key: bytes, t: float, now: float) -> str:

@@ -105,7 +105,7 @@ def validate(*, identifier: bytes, rsk: bytes, z: bytes) -> None:
 
 
 def install(*, identifier: bytes, rsk: bytes, z: bytes) -> "Decapsulator":
-    """Check a received RSK as `validate` does, and give it in its prepared form."""
+    """Check a received RSK as `validate` does (RFC 6508 §6.1.2); give it in its prepared form."""
     return _validated(identifier, rsk, z, prepared=True)
 
 
@@ -133,7 +133,7 @@ def hash_to_integer_range(octets: bytes, modulus: mpz) -> mpz:
 
 
 def identifier_number(identifier: bytes) -> mpz:
-    """Give an identifier as the number b; raises `ParameterError` unless 2 <= b < q."""
+    """Give an identifier (1 to 128 octets) as the number b; `ParameterError` unless 2 <= b < q."""
     number = mpz(int.from_bytes(identifier, "big"))
     if not 2 <= number < E1024.q:
         raise ParameterError("an identifier must be a number between 2 and q-1 (1 to 127 octets)")
@@ -167,7 +167,7 @@ class KmsPublicKey:
 
 
 class PublicIdentity:
-    """One identity under one KMS: its public point [b]P + Z. Nothing here is secret.
+    """One identity under one KMS: its public point [b]P + Z (RFC 6508 §6.2). Nothing is secret.
 
     Unprepared it costs nothing to make, and multiplies by the tables of P and Z, so a new peer
     costs no more than a known one. `prepared` makes the point's own table (as dear as eight
@@ -211,7 +211,7 @@ class PublicIdentity:
 
 
 class Decapsulator(Guarded):
-    """One identity's RSK, prepared for fast decapsulation. As secret as the RSK.
+    """One identity's RSK (257 octets), prepared for decapsulation, and as secret as the RSK.
 
     `prepared` also prepares the identity's own point; leave it out for a single use. Raises
     `ParameterError` for an RSK that is no point of the curve and an identifier out of range;
@@ -228,7 +228,7 @@ class Decapsulator(Guarded):
         self._pairing = PreparedPairing(E1024, self._point)
 
     def validate(self) -> None:
-        """Check order q and <[b]P + Z, RSK> == g; raises `KeyValidationError`."""
+        """Check order q and <[b]P + Z, RSK> == g (RFC 6508 §6.1.2); raises `KeyValidationError`."""
         if E1024.multiply(E1024.q, self._point) is not None:
             raise KeyValidationError("RSK is not of order q: fetch the keys from the KMS anew")
         if self._pairing.pair(self._identity.point()) != G:

@@ -8,7 +8,7 @@ from mikey_sakke.errors import UnsupportedError
 from mikey_sakke.message import IMessage
 from mikey_sakke.policy import SrtpPolicy
 from mikey_sakke.prf import answer_key
-from mikey_sakke.profile import CryptoSession, crypto_sessions
+from mikey_sakke.profile import CryptoSession
 from mikey_sakke.secret import Secret
 from mikey_sakke.srtp import SrtpKeys, derive_srtp
 
@@ -36,12 +36,17 @@ class SessionKeys:
 
     @property
     def initiator(self) -> SrtpKeys:
-        """Keys of the first crypto session, the stream that the initiator sends."""
+        """Keys of the first crypto session, the stream that the initiator sends (RFC 4567 §7)."""
         return self.srtp[0]
 
     @property
     def responder(self) -> SrtpKeys:
-        """Keys of the second crypto session, the stream that the responder sends."""
+        """Keys of the second crypto session, the stream that the responder sends.
+
+        Raises `UnsupportedError` where there is no second one: then all senders use the first.
+        """
+        if len(self.srtp) < 2:
+            raise UnsupportedError("the message has one crypto session, for all who send")
         return self.srtp[1]
 
     def answer_key(self, info: bytes) -> Secret:
@@ -56,16 +61,18 @@ class SessionKeys:
 
 
 def derive_session_keys(
-    message: IMessage, *, prefix: bytes, ssv: bytes, policy: SrtpPolicy
+    message: IMessage,
+    *,
+    prefix: bytes,
+    ssv: bytes,
+    policy: SrtpPolicy,
+    sessions: tuple[CryptoSession, ...],
 ) -> SessionKeys:
-    """Derive the keys of every crypto session of a message from its SSV (16 octets).
+    """Derive the keys of these crypto sessions of a message from its SSV (16 octets).
 
-    `prefix` is the signed prefix. Raises `UnsupportedError` unless the message has two or
-    more crypto sessions, since one key for both directions would be a two-time pad.
+    `prefix` is the signed prefix. TEK and salt are those of RFC 3830 §4.1.3 with the SSV as TGK
+    (RFC 6509 §2.2).
     """
-    sessions = crypto_sessions(message.header)
-    if len(sessions) < 2:
-        raise UnsupportedError("a message needs a crypto session for each direction")
     header, rand = message.header, message.rand.value
     srtp = tuple(
         derive_srtp(

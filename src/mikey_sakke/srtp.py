@@ -35,7 +35,7 @@ class SrtpKeys:
     master_salt: Secret
 
     def reveal(self) -> bytes:
-        """Give master key and salt one after the other, the form that libsrtp takes."""
+        """Give master key and salt in one, 30 octets by default, the form that libsrtp takes."""
         return self.master_key.reveal() + self.master_salt.reveal()
 
     def wipe(self) -> None:

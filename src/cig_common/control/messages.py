@@ -17,7 +17,7 @@ from enum import StrEnum
 from cig_common.control.media import LegStatistics, SipMedia, TelLeg
 from cig_common.control.record import Record
 
-VERSION = 2
+VERSION = 3
 """Version of this protocol; both sides must have the same one."""
 
 
@@ -33,6 +33,23 @@ class ErrorCode(StrEnum):
     MATERIAL = "material"
     PROTOCOL = "protocol"
     INTERNAL = "internal"
+
+
+class PeriodState(StrEnum):
+    """What a key period is good for at the moment."""
+
+    VALID = "valid"
+    """Its month is the present one: what the gateway makes is of it."""
+    ACCEPTED = "accepted"
+    """The neighbour of the present month: messages of it are taken."""
+    TEXTS = "texts"
+    """The month is over for calls, but texts of it that were stored are still opened."""
+    COMING = "coming"
+    """Its time has not come."""
+    SUPERSEDED = "superseded"
+    """There is a higher revision of its month."""
+    OVER = "over"
+    """Nothing may use its keys any more."""
 
 
 # --- requests -----------------------------------------------------------------------------------
@@ -168,6 +185,11 @@ class StatusRequest(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysRequest(Record):
+    """Asks what keys there are, as ``show keys`` shows it; nothing in the answer is secret."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareReloadRequest(Record):
     """Asks the relay to compile its cig.conf anew, and to use nothing of it yet.
 
@@ -206,16 +228,50 @@ class Identity(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodRow(Record):
+    """One period of the keystore. Its month ends at ``ends``; calls are accepted with its keys
+    from ``accepted_from`` until ``accepted_until`` (seconds since 1970, UTC).
+
+    ``kms`` is the URI of the KMS, ``kpak_digest`` the SHA-256 of its KPAK, 32 octets.
+    """
+
+    period: str
+    state: PeriodState
+    accepted_from: float
+    ends: float
+    accepted_until: float
+    kms: str
+    kpak_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeysEnding(Record):
+    """A warning that the keys come to an end.
+
+    ``days`` is the threshold that was passed: 14, 7, 3 or 1 days before the last period's end, 0
+    when it is over. ``period`` is that last period, ``ends`` when its month ends (seconds since
+    1970, UTC), ``text`` the sentence for the operator.
+    """
+
+    period: str
+    ends: float
+    days: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class HelloReply(Record):
     """Answers `HelloRequest`; ``identity`` is None while no keys are loaded.
 
-    ``configuration`` is the SHA-256 of the cig.conf that the relay uses.
+    ``configuration`` is the SHA-256 of the cig.conf that the relay uses. ``keys_ending`` is the
+    warning that stands, if one does.
     """
 
     version: int
     agent: str
     identity: Identity | None
     configuration: bytes = b""
+    keys_ending: KeysEnding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +322,11 @@ class StatisticsReply(Record):
 
 @dataclass(frozen=True, slots=True)
 class StatusReply(Record):
-    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong."""
+    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong.
+
+    ``periods`` are those of the keystore, oldest first; ``keys_ending`` is the warning that stands.
+    ``keystore`` says in words what the keystore is sealed by.
+    """
 
     engines_available: int
     engines_total: int
@@ -275,6 +335,25 @@ class StatusReply(Record):
     calls: int
     ports_free: int
     counters: dict[str, int]
+    periods: tuple[PeriodRow, ...]
+    keys_ending: KeysEnding | None
+    keystore: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysReply(Record):
+    """The keys that there are.
+
+    ``path`` is the keystore's file, empty where there is none; ``sealed_by`` says what protects
+    it at rest; ``problem`` what is wrong with the keys, empty where nothing is.
+    """
+
+    identity: Identity | None
+    periods: tuple[PeriodRow, ...]
+    path: str
+    sealed_by: str
+    problem: str
+    keys_ending: KeysEnding | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +400,13 @@ class IdentityEvent(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysEndingEvent(Record):
+    """The keys come to an end, or not any more: ``warning`` None takes the last one back."""
+
+    warning: KeysEnding | None
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationEvent(Record):
     """The relay was told by its own signal to take cig.conf anew: ``digest`` is its SHA-256."""
 
@@ -340,6 +426,7 @@ REQUESTS: tuple[type[Record], ...] = (
     CloseCallRequest,
     StatisticsRequest,
     StatusRequest,
+    KeysRequest,
     PrepareReloadRequest,
     CommitReloadRequest,
 )
@@ -354,6 +441,7 @@ REPLIES: tuple[type[Record], ...] = (
     MacReply,
     StatisticsReply,
     StatusReply,
+    KeysReply,
     ErrorReply,
 )
 """The relay's answers; each names the request's number."""
@@ -363,6 +451,7 @@ EVENTS: tuple[type[Record], ...] = (
     MediaLostEvent,
     EnginesEvent,
     IdentityEvent,
+    KeysEndingEvent,
     ConfigurationEvent,
 )
 """What the relay reports on its own, with the number 0."""

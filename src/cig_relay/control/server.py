@@ -16,10 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import stat
-import struct
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -33,9 +29,12 @@ from cig_common.control.messages import (
     ErrorReply,
     HelloRequest,
     IdentityEvent,
+    KeysEnding,
+    KeysEndingEvent,
 )
 from cig_common.control.record import Record
-from cig_common.errors import ControlError, LocalError
+from cig_common.errors import ControlError
+from cig_relay.control.local_socket import PeerProcess, listening
 from cig_relay.control.service import RelayService
 from cig_relay.control.session import Session
 
@@ -47,13 +46,6 @@ MAX_PENDING = 512
 _READ_OCTETS = 65536
 _MAX_UNSENT = 4 << 20
 _SOCKET_MODE = 0o660
-_BACKLOG = 16
-
-
-class SocketInUseError(LocalError):
-    """Another relay listens on the socket, or its path is taken by something else."""
-
-    log_code = "socket-in-use"
 
 
 class ControlServer:
@@ -80,16 +72,8 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises SocketInUseError, or OSError when the socket cannot be made."""
-        await _remove_stale(self._path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = await listening(self._path, _SOCKET_MODE)
         try:
-            # No moment in which the socket exists with other rights than it shall have.
-            before = os.umask(0o777 & ~_SOCKET_MODE)
-            try:
-                sock.bind(str(self._path))
-            finally:
-                os.umask(before)
-            sock.listen(_BACKLOG)
             self._listener = await asyncio.start_unix_server(self._connected, sock=sock)
         except BaseException:
             sock.close()
@@ -124,21 +108,25 @@ class ControlServer:
         """Report that the keystore was loaded anew."""
         self.send_event(IdentityEvent(self._service.holder.identity))
 
+    def keys_ending(self, warning: KeysEnding | None) -> None:
+        """Report that the keys come to an end, or that they do not any more."""
+        self.send_event(KeysEndingEvent(warning))
+
     # --- the inside -----------------------------------------------------------------------------
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pid, uid = _peer(writer)
-        if uid != self._allowed_uid:
+        peer = PeerProcess.of(writer)
+        if peer.uid != self._allowed_uid:
             self._service.counters["connections_refused"] += 1
             _log.warning(
                 "process %d of uid %d was shut out: only uid %d may use the control socket",
-                pid,
-                uid,
+                peer.pid,
+                peer.uid,
                 self._allowed_uid,
             )
             writer.close()
             return
-        self._spawn(self._serve(reader, writer, pid))
+        self._spawn(self._serve(reader, writer, peer.pid))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
@@ -258,26 +246,3 @@ class _Connection:
 
     async def _answer(self, envelope: Envelope) -> None:
         self.send(envelope.number, await self.session.handle(envelope.message))
-
-
-def _peer(writer: asyncio.StreamWriter) -> tuple[int, int]:
-    form = struct.Struct("3i")
-    sock = writer.get_extra_info("socket")
-    pid, uid, _ = form.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
-    return pid, uid
-
-
-async def _remove_stale(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise SocketInUseError(f"{path} exists and is no socket: remove it, or name another path")
-    try:
-        _, writer = await asyncio.open_unix_connection(str(path))
-    except ConnectionRefusedError:
-        path.unlink()
-        return
-    writer.close()
-    raise SocketInUseError(f"{path}: a relay listens there already: stop it first")

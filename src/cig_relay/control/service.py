@@ -4,19 +4,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from cig_common.clock import Clock
-from cig_common.control.messages import VERSION, HelloReply, StatusReply
+from cig_common.control.messages import VERSION, HelloReply, KeysReply, StatusReply
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.engines.pool import EnginePool
+from cig_relay.keys.errors import KeystoreError
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaEngine
 
 AGENT = "cig-relay/2.7.0"
+
+
+async def _nothing() -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -25,10 +31,13 @@ class RelayService:
 
     ``sip_addr`` is given the address on which the server takes SIP (`HelloRequest.sip_bind`) and
     the PBX's; either may be empty. It raises CigError where the host has no way to the PBX.
+    ``before_hello`` is awaited before a server's greeting is answered; ``import_problem`` says why
+    key material that lay in userdata was not imported, if that is so.
     """
 
     pool: EnginePool
     holder: KeyHolder
+    keeper: KeyKeeper
     journal: ReplayJournal
     crypto: CallCrypto
     media: MediaEngine
@@ -37,10 +46,36 @@ class RelayService:
     sip_addr: Callable[[str, str], str]
     configuration: RelayConfiguration
     counters: Counter[str] = field(default_factory=Counter)
+    before_hello: Callable[[], Awaitable[None]] = _nothing
+    import_problem: Callable[[], str] = str
 
-    def hello(self) -> HelloReply:
+    async def hello(self) -> HelloReply:
         """Answer a server's greeting."""
-        return HelloReply(VERSION, AGENT, self.holder.identity, self.configuration.digest)
+        await self.before_hello()
+        return HelloReply(
+            VERSION,
+            AGENT,
+            self.holder.identity,
+            self.configuration.digest,
+            self.keeper.warning,
+        )
+
+    def keys(self) -> KeysReply:
+        """Tell what keys there are; nothing of it is secret."""
+        now = self.clock.utc()
+        try:
+            path = self.holder.keystore.find()
+        except KeystoreError:
+            path = None  # the holder's problem tells it
+        state = self.holder.state(now)
+        return KeysReply(
+            identity=self.holder.identity,
+            periods=self.holder.rows(now),
+            path="" if path is None else str(path),
+            sealed_by=self.holder.keystore.wrapping,
+            problem="" if state == "OK" else state,
+            keys_ending=self.keeper.warning,
+        )
 
     def status(self) -> StatusReply:
         """Give the relay's state as of now."""
@@ -55,6 +90,9 @@ class RelayService:
             calls=self.media.calls(),
             ports_free=self.media.ports_free(),
             counters=dict(counted),
+            periods=self.holder.rows(self.clock.utc()),
+            keys_ending=self.keeper.warning,
+            keystore=self.holder.wrapping,
         )
 
     def _crypto_state(self) -> str:
@@ -68,4 +106,5 @@ class RelayService:
             return (
                 f"the replay journal was lost: secure calls may be refused for {until - now:.0f} s"
             )
-        return self.holder.state(now)
+        state = self.holder.state(now)
+        return state if state != "OK" else self.import_problem() or "OK"

@@ -34,6 +34,7 @@ from cig_common.control.messages import (
     ErrorCode,
     ErrorReply,
     HelloRequest,
+    KeysRequest,
     MacReply,
     MediaLostEvent,
     PlaceCallReply,
@@ -119,6 +120,7 @@ class Session:
             CloseCallRequest: self._close_call,
             StatisticsRequest: self._statistics,
             StatusRequest: self._status,
+            KeysRequest: self._keys,
             PrepareReloadRequest: self._prepare_reload,
             CommitReloadRequest: self._commit_reload,
         }
@@ -174,10 +176,13 @@ class Session:
     async def _hello(self, request: HelloRequest) -> Record:
         # The server's SIP stays on this address while it lives, whatever cig.conf says by now.
         self._server_bind = _checked_address("sip_bind", request.sip_bind)
-        return self._service.hello()
+        return await self._service.hello()
 
     async def _status(self, request: StatusRequest) -> Record:
         return self._service.status()
+
+    async def _keys(self, request: KeysRequest) -> Record:
+        return self._service.keys()
 
     async def _prepare_reload(self, request: PrepareReloadRequest) -> Record:
         await self._service.configuration.prepare(request.digest)

@@ -11,6 +11,7 @@ from cig_material.period import Period
 from cig_relay.engines.wire import (
     Build,
     CallSecrets,
+    Check,
     Load,
     Open,
     Ready,
@@ -39,6 +40,8 @@ class Operations:
         match request:
             case Load(material):
                 return self._load(material)
+            case Check(material):
+                return _check(material)
             case Sign(period, text):
                 return Signature(
                     self._of_period(period).signer.sign(text, random_bytes=self._random_bytes)
@@ -106,3 +109,13 @@ class Operations:
         if not periods:
             raise PeriodError(f"no keys of {month} are loaded")
         return self._keys[max(periods, key=Period.parse)]
+
+
+def _check(octets: bytes) -> Ready:
+    material = document.decode(octets)
+    try:
+        for keys in material.periods:
+            material.user_keys(keys).wipe()
+    finally:
+        material.wipe()
+    return Ready()

@@ -31,6 +31,13 @@ class Load(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Check(Record):
+    """Check all keys of a key material's CBOR map against their equations; keep none of them."""
+
+    material: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sign(Record):
     """Sign ``text`` with the SSK of ``period`` (``YYYY-MM-REVISION``)."""
 
@@ -74,7 +81,7 @@ class Build(Record):
 
 @dataclass(frozen=True, slots=True)
 class Ready(Record):
-    """The engine runs (number 0), or has carried out a `Load` or `Verify`."""
+    """The engine runs (number 0), or has carried out a `Load`, `Check` or `Verify`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,10 @@ class Failed(Record):
 
 _BY_NAME: dict[str, type[Record]] = {
     cls.__name__: cls
-    for cls in (Load, Sign, Verify, Open, Build, Ready, Signature, CallSecrets, Refused, Failed)
+    for cls in (
+        *(Load, Check, Sign, Verify, Open, Build),
+        *(Ready, Signature, CallSecrets, Refused, Failed),
+    )
 }
 
 

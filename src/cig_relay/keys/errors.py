@@ -12,13 +12,18 @@ from cig_common.errors import CryptoError, LocalError
 
 
 class KeystoreError(LocalError):
-    """The keystore cannot be used. ``path`` is the file or folder that is at fault."""
+    """The keystore cannot be used. ``path`` is the file or folder that is at fault.
+
+    ``problem`` says what is wrong with it, ``remedy`` what to do.
+    """
 
     log_code = "keystore"
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: {problem}; {remedy}")
         self.path = path
+        self.problem = problem
+        self.remedy = remedy
 
 
 class KeystoreAccessError(KeystoreError):
@@ -28,9 +33,27 @@ class KeystoreAccessError(KeystoreError):
 
 
 class KeystoreFormatError(KeystoreError):
-    """The file is no keystore, is damaged, or was written by a newer version."""
+    """The file is no keystore, is damaged, or is of a version that this cig-relay does not know."""
 
     log_code = "keystore-format"
+
+
+class KeystoreVersionError(KeystoreFormatError):
+    """The file was written by a newer version of CIG; it may be whole."""
+
+    log_code = "keystore-version"
+
+
+class KeystoreWrappingError(KeystoreError):
+    """The wrapping key is missing or wrong, or the keystore is sealed with another one."""
+
+    log_code = "keystore-wrapping"
+
+
+class KeystoreUnreadableError(KeystoreError):
+    """The keystore was not replaced, since what it holds cannot be read and would be given up."""
+
+    log_code = "keystore-unreadable"
 
 
 class KeystoreKeyError(KeystoreError):

@@ -1,206 +1,311 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The keystore: the file ``.ks.tel:<number>`` in userdata.
+"""The keystore: the file ``.ks.tel:<number>`` in userdata, sealed (see `sealing`, `wrapping`).
 
-The file is the 8 octets ``CIGKEYS`` and 0x01 (the format's version), one CBOR map (see
-`cig_material.document`), and the SHA-256 of all before it, which tells a damaged file from one
-whose keys are wrong. It is **not encrypted at rest**: its protection is its mode 0600, its
-owner, and the 0700 of the folder; whoever can read the file or a copy of it has the keys.
+The rules:
 
-`save` replaces the file as a whole or not at all, whenever the power fails. `read` trusts nothing:
-it checks owner, mode, version, checksum, sizes and forms. `load` checks the keys' equations
-besides (some tenths of a second of computing; the relay leaves that to its engines).
+1. A file is replaced as a whole or not at all, whenever the power fails, and before that becomes
+   the one back-up generation, ``.ks-previous.tel:<number>``. That stays sealed as it was.
+2. Nothing is trusted: owner, mode, version, seal, sizes and forms are checked, and by `load` the
+   keys' equations too (tenths of a second of computing, which the relay leaves to its engines).
+3. What cannot be read is not replaced unless that is asked for: it may hold the only keys.
+4. A keystore that opens with another source's key than the first is sealed anew with the first
+   one's: that is how the wrapping key is moved.
+5. There is one keystore. Saving another identity's takes three steps: the old file gets its back-up
+   name besides its own, the new one is put there, the old name is removed. Where a crash came
+   between the last two, the old keystore is the one that is the same file as its back-up.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-import stat
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cig_material import document
-from cig_material.errors import MaterialError
-from cig_material.material import KeyMaterial, PeriodKeys
-from cig_relay.keys.errors import KeystoreAccessError, KeystoreFormatError, KeystoreKeyError
-from cig_relay.keys.files import replace_durably
+from cig_material.errors import MaterialError, NewerVersionError
+from cig_material.material import KeyMaterial
+from cig_relay.keys import sealing
+from cig_relay.keys.access import check_folder, read_own_file, unreadable_folder
+from cig_relay.keys.errors import (
+    KeystoreAccessError,
+    KeystoreError,
+    KeystoreFormatError,
+    KeystoreKeyError,
+    KeystoreUnreadableError,
+    KeystoreVersionError,
+    KeystoreWrappingError,
+)
+from cig_relay.keys.files import keep_durably, prepared, remove_stale, replace_durably, sync_folder
+from cig_relay.keys.wrapping import USERDATA_WORDS, WrappingKey, WrappingSources
 from mikey_sakke.errors import MikeySakkeError
 
-__all__ = ["KeyMaterial", "Keystore", "PeriodKeys", "find", "load", "read", "save", "validate"]
-
 PREFIX = ".ks."
-MAGIC = b"CIGKEYS"
-FORMAT_VERSION = 1
-MAX_OCTETS = 262144
-_DIGEST_OCTETS = 32
-_RESTORE = "restore it from a back-up, or have new key material issued"
+PREVIOUS_PREFIX = ".ks-previous."
+NO_KEYSTORE = "no keystore yet"
+
+_WORTH_KEEPING = (KeystoreWrappingError, KeystoreVersionError, KeystoreKeyError)
+"""A file that cannot be read for one of these reasons may be read again one day."""
+
+_log = logging.getLogger("Keystore")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The content of a keystore, the key that opened it and the one that it should have."""
+
+    material: KeyMaterial
+    key: WrappingKey
+    first: WrappingKey
 
 
 class Keystore:
-    """The keystore of one userdata folder."""
+    """The keystore of one userdata folder.
 
-    def __init__(self, directory: Path) -> None:
+    ``environment`` names the sources of the wrapping key. One process at a time may use a folder;
+    within it, threads may share this object.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self.directory = directory
+        self._environment = environment
+        self._random_bytes = random_bytes
+        self._lock = threading.Lock()
+        self._wrapping = "not read yet"
 
     @property
     def wrapping(self) -> str:
-        """What protects the keystore at rest, in words for ``status``."""
-        return "its file mode alone"
+        """What the keystore was sealed with when it was last read or saved, for ``status``."""
+        return self._wrapping
 
     def find(self) -> Path | None:
-        """Give the keystore's path, or None where there is none; raises KeystoreError."""
-        return find(self.directory)
+        """Give the keystore's path, or None where there is none.
+
+        Raises KeystoreAccessError when the folder cannot be listed, KeystoreFormatError when it
+        holds more than one keystore.
+        """
+        found = self._named(PREFIX)
+        counted = found if len(found) < 2 else [p for p in found if not _given_up(p)]
+        if found and len(counted) != 1:
+            names = ", ".join(path.name for path in found)
+            raise KeystoreFormatError(
+                self.directory,
+                f"it holds more than one keystore ({names})",
+                "move away those that this gateway shall not use",
+            )
+        return counted[0] if counted else None
 
     def read(self) -> KeyMaterial | None:
-        """Read it; None where there is none. Raises KeystoreError."""
-        return read(self.directory)
+        """Read it; None where there is none. The keys' equations are not checked.
 
-    def save(self, material: KeyMaterial) -> Path:
-        """Write ``material``; gives the path when it is safe on disk. Raises OSError."""
-        return save(self.directory, material)
+        Raises KeystoreError of the class that fits, which says what to do.
+        """
+        with self._lock:
+            try:
+                return self._read()
+            except KeystoreError:
+                self._wrapping = "cannot be told, since the keystore cannot be read"
+                raise
 
+    def load(self) -> KeyMaterial | None:
+        """`read`, and check every key against its equations (RFC 6507 5.1.2, RFC 6508 6.1.2).
 
-def save(directory: Path, material: KeyMaterial) -> Path:
-    """Write ``material`` to its file in ``directory``; gives the path when it is safe on disk.
+        Raises KeystoreKeyError that names the period, besides what `read` raises.
+        """
+        material = self.read()
+        if material is not None:
+            _check_equations(self._path(material), material)
+        return material
 
-    Raises OSError when the file cannot be written; the old one is then still whole.
-    """
-    path = directory / f"{PREFIX}{material.uri}"
-    head = MAGIC + bytes([FORMAT_VERSION]) + document.encode(material)
-    replace_durably(path, head + hashlib.sha256(head).digest())
-    return path
+    def save(self, material: KeyMaterial, *, replace_unreadable: bool = False) -> Path:
+        """Write ``material``; gives the path when it is safe on disk.
 
+        The keystore before it, of this or another identity, becomes the back-up generation.
+        Raises KeystoreUnreadableError if that cannot be read, unless ``replace_unreadable``;
+        another KeystoreError if the folder or the wrapping key cannot be used; OSError if it
+        cannot be written. Whatever is raised, the old keystore or the new one is there, whole.
+        """
+        with self._lock:
+            check_folder(self.directory)
+            sources = self._sources()
+            key = sources.first()
+            current = self.find()
+            keep = current is not None and self._check(current, replace_unreadable)
+            remove_stale(self.directory, ".ks*")
+            self._remove_others(current)
+            if key is None:
+                key = sources.make(self._random_bytes)
+            path = self._path(material)
+            self._replace(path, self._seal(path, material, key), current, keep)
+            self._wrapping = key.words
+            return path
 
-def find(directory: Path) -> Path | None:
-    """Give the keystore's path, or None where there is no such file.
+    # --- reading --------------------------------------------------------------------------------
 
-    Raises KeystoreAccessError when the folder cannot be listed, KeystoreFormatError when it holds
-    more than one keystore.
-    """
-    try:
-        found = sorted(p for p in directory.iterdir() if p.name.startswith(PREFIX + "tel:"))
-    except OSError as error:
-        raise KeystoreAccessError(
-            directory,
-            f"the folder cannot be read ({error.strerror})",
-            "create it, owned by the relay's user and with mode 0700",
-        ) from error
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise KeystoreFormatError(
-            directory,
-            f"it holds more than one keystore ({names})",
-            "move away those that this gateway shall not use",
-        )
-    return found[0] if found else None
+    def _read(self) -> KeyMaterial | None:
+        path = self.find()
+        if path is None:
+            self._wrapping = NO_KEYSTORE
+            return None
+        opened = self._open(path)
+        self._wrapping = opened.key.words
+        with suppress(OSError):
+            self._remove_others(path)
+        if opened.key is not opened.first:
+            self._move(path, opened)
+        self._tell_needless_key()
+        return opened.material
 
+    def _open(self, path: Path) -> _Opened:
+        check_folder(self.directory)
+        try:
+            octets = read_own_file(path, sealing.MAX_OCTETS)
+        except FileNotFoundError:
+            raise KeystoreAccessError(
+                path, "it was removed just now", "load the keys again"
+            ) from None
+        sealed = sealing.parse(path, octets)
+        key, first = self._sources().find(path, sealed.key_id)
+        try:
+            material = document.decode(sealed.open(key))
+        except NewerVersionError as error:
+            raise KeystoreVersionError(
+                path,
+                f"the key material in it has format version {error.version}, which this cig-relay "
+                "does not know",
+                "install the version of CIG that wrote it, or have new key material issued",
+            ) from None
+        except MaterialError as error:
+            raise KeystoreKeyError(path, str(error), sealing.RESTORE) from None
+        if path != self._path(material):
+            raise KeystoreKeyError(
+                path,
+                f"the keys in it are those of {material.uri}",
+                sealing.RESTORE,
+            )
+        return _Opened(material, key, first)
 
-def read(directory: Path) -> KeyMaterial | None:
-    """Read the keystore in ``directory``; None where there is none.
-
-    Raises KeystoreAccessError, KeystoreFormatError or KeystoreKeyError, each of which says what
-    to do. The keys' equations are not checked: see `validate`.
-    """
-    path = find(directory)
-    if path is None:
-        return None
-    octets = _read_own_file(path)
-    _check_folder(directory)
-    try:
-        material = document.decode(_content(path, octets))
-    except MaterialError as error:
-        raise KeystoreKeyError(path, str(error), _RESTORE) from None
-    if path.name != PREFIX + material.uri:
-        raise KeystoreKeyError(
+    def _move(self, path: Path, opened: _Opened) -> None:
+        """Seal the keystore with the first source's key; where that fails, it stays as it is."""
+        try:
+            octets = self._seal(path, opened.material, opened.first)
+            # The age of the keystore tells whether a missing replay journal is a loss.
+            replace_durably(path, octets, modified=path.stat().st_mtime_ns)
+        except OSError as error:
+            _log.warning(
+                "%s: it is still sealed by the %s; sealing it anew by the %s failed (%s)",
+                path,
+                opened.key.words,
+                opened.first.words,
+                error.strerror,
+            )
+            return
+        self._wrapping = opened.first.words
+        _log.warning(
+            "%s: it was sealed by the %s and is now sealed by the %s",
             path,
-            f"the keys in it are those of {material.uri}",
-            f"name it {PREFIX}{material.uri} if that is what this gateway shall be",
+            opened.key.words,
+            opened.first.words,
         )
-    return material
+
+    def _tell_needless_key(self) -> None:
+        path = self._sources().userdata_key
+        if path.exists() and self._wrapping != USERDATA_WORDS:
+            _log.warning(
+                "%s: it is not needed any more, since the keystore is sealed by the %s: delete it, "
+                "and with it %s* and old back-ups, which it opens",
+                path,
+                self._wrapping,
+                PREVIOUS_PREFIX,
+            )
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _check(self, current: Path, replace_unreadable: bool) -> bool:
+        """Tell whether ``current``, which will be replaced, is worth keeping as the back-up.
+
+        Raises KeystoreUnreadableError if it cannot be read and that is not allowed.
+        """
+        try:
+            self._open(current).material.wipe()
+        except KeystoreError as error:
+            if not replace_unreadable:
+                raise KeystoreUnreadableError(
+                    error.path,
+                    f"{error.problem}, so the keystore there is not replaced",
+                    f"{error.remedy}; to give up what is there, install the keys with --replace",
+                ) from None
+            return isinstance(error, _WORTH_KEEPING)
+        return True
+
+    def _replace(self, path: Path, octets: bytes, current: Path | None, keep: bool) -> None:
+        kept = _previous(current) if current is not None and keep else None
+        with prepared(path, octets) as temporary:
+            if current is not None and kept is not None:
+                keep_durably(current, kept)
+            elif current is not None and current != path:
+                self._remove([current])
+            temporary.rename(path)
+            sync_folder(self.directory)
+        self._remove_others(path)
+        if kept is not None:
+            self._remove([other for other in self._named(PREVIOUS_PREFIX) if other != kept])
+
+    def _remove_others(self, current: Path | None) -> None:
+        """Remove a keystore that was given up for ``current``, now or when a crash came between."""
+        self._remove([other for other in self._named(PREFIX) if other != current])
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink()
+        if paths:
+            sync_folder(self.directory)
+
+    def _seal(self, path: Path, material: KeyMaterial, key: WrappingKey) -> bytes:
+        return sealing.seal(path, document.encode(material), key, self._random_bytes)
+
+    # --- names ----------------------------------------------------------------------------------
+
+    def _sources(self) -> WrappingSources:
+        return WrappingSources(self.directory, self._environment)
+
+    def _path(self, material: KeyMaterial) -> Path:
+        return self.directory / f"{PREFIX}{material.uri}"
+
+    def _named(self, prefix: str) -> list[Path]:
+        try:
+            return sorted(p for p in self.directory.iterdir() if p.name.startswith(f"{prefix}tel:"))
+        except OSError as error:
+            raise unreadable_folder(self.directory, error) from error
 
 
-def validate(path: Path, material: KeyMaterial) -> None:
-    """Check every key against its equations (RFC 6507 5.1.2, RFC 6508 6.1.2).
+def _previous(path: Path) -> Path:
+    return path.with_name(PREVIOUS_PREFIX + path.name.removeprefix(PREFIX))
 
-    Raises KeystoreKeyError that names the period.
-    """
+
+def _check_equations(path: Path, material: KeyMaterial) -> None:
     for keys in material.periods:
         try:
             material.user_keys(keys).wipe()
         except MikeySakkeError as error:
             raise KeystoreKeyError(
-                path, f"the keys of period {keys.period} are wrong ({error})", _RESTORE
+                path, f"the keys of period {keys.period} are wrong ({error})", sealing.RESTORE
             ) from None
 
 
-def load(directory: Path) -> KeyMaterial | None:
-    """`read` and `validate` in one: the keystore in ``directory``, or None where there is none."""
-    material = read(directory)
-    if material is not None:
-        validate(directory / f"{PREFIX}{material.uri}", material)
-    return material
-
-
-def _check_folder(directory: Path) -> None:
-    status = directory.stat()
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
-        raise KeystoreAccessError(
-            directory,
-            f"the folder belongs to uid {status.st_uid} with mode {_mode(status)}, so that others "
-            "can replace the keystore in it",
-            f"chown it to uid {os.geteuid()} and chmod it to 0700",
-        )
-
-
-def _read_own_file(path: Path) -> bytes:
+def _given_up(path: Path) -> bool:
+    """Tell whether a crash cut short the replacing of ``path`` by another identity's keystore."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise KeystoreAccessError(
-            path,
-            f"it cannot be opened ({error.strerror})",
-            f"make it a plain file that belongs to uid {os.geteuid()} with mode 0600",
-        ) from error
-    try:
-        _check_owner_and_mode(path, os.fstat(descriptor))
-        return b"".join(iter(lambda: os.read(descriptor, MAX_OCTETS), b""))
-    finally:
-        os.close(descriptor)
-
-
-def _check_owner_and_mode(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KeystoreAccessError(path, "it is no plain file", _RESTORE)
-    if status.st_uid != os.geteuid():
-        raise KeystoreAccessError(
-            path,
-            f"it belongs to uid {status.st_uid}, cig-relay runs as uid {os.geteuid()}",
-            f"chown it to uid {os.geteuid()} if you know where it comes from",
-        )
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise KeystoreAccessError(
-            path,
-            f"its mode is {_mode(status)}, so others may have read the keys",
-            "chmod it to 0600, and have new keys issued if others use this host",
-        )
-    if status.st_size > MAX_OCTETS:
-        raise KeystoreFormatError(path, "it is no keystore (too long)", _RESTORE)
-
-
-def _content(path: Path, octets: bytes) -> bytes:
-    if octets[: len(MAGIC)] != MAGIC:
-        raise KeystoreFormatError(path, "it is no keystore", _RESTORE)
-    version = octets[len(MAGIC)] if len(octets) > len(MAGIC) else 0
-    if version != FORMAT_VERSION:
-        raise KeystoreFormatError(
-            path,
-            f"its format is version {version}, this cig-relay knows version {FORMAT_VERSION}",
-            "install the version of CIG that wrote it, or have new key material issued",
-        )
-    head, digest = octets[:-_DIGEST_OCTETS], octets[-_DIGEST_OCTETS:]
-    if hashlib.sha256(head).digest() != digest:
-        raise KeystoreFormatError(path, "it is damaged (its checksum is wrong)", _RESTORE)
-    return head[len(MAGIC) + 1 :]
-
-
-def _mode(status: os.stat_result) -> str:
-    return f"{stat.S_IMODE(status.st_mode):04o}"
+        return os.path.samestat(path.lstat(), _previous(path).lstat())
+    except OSError:
+        return False

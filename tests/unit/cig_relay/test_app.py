@@ -26,7 +26,7 @@ from cig_common.control.messages import (
     StatusRequest,
 )
 from cig_material.material import KeyMaterial, PeriodKeys
-from cig_relay.keys import keystore
+from cig_relay.keys.keystore import Keystore
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.periods import month_of
 from mikey_sakke.secret import Secret
@@ -92,7 +92,7 @@ async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def test_serves_and_stops(folder: Path) -> None:
-    keystore.save(folder / "userdata", _keys())
+    Keystore(folder / "userdata").save(_keys())
     async with _running(folder) as process:
         peer = await Peer.connect(folder / "relay.sock")
         now = time.time()
@@ -128,7 +128,7 @@ async def test_keys_come_later_and_the_log_is_reopened(folder: Path) -> None:
         assert reply.identity is None
         (folder / "relay.log").rename(folder / "relay.log.1")
         process.send_signal(signal.SIGUSR1)
-        keystore.save(folder / "userdata", _keys())
+        Keystore(folder / "userdata").save(_keys())
         process.send_signal(signal.SIGHUP)
         event = await peer.event(IdentityEvent)
         assert event.identity is not None
@@ -142,7 +142,7 @@ async def test_keys_come_later_and_the_log_is_reopened(folder: Path) -> None:
 
 
 async def test_a_keystore_that_cannot_be_used_is_told(folder: Path) -> None:
-    keystore.save(folder / "userdata", _keys()).chmod(0o644)
+    Keystore(folder / "userdata").save(_keys()).chmod(0o644)
     async with _running(folder):
         assert "its mode is 0644" in (folder / "relay.log").read_text()
         peer = await Peer.connect(folder / "relay.sock")

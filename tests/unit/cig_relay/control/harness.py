@@ -31,8 +31,9 @@ from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import RelayService
 from cig_relay.engines.pool import EnginePool
-from cig_relay.keys import keystore
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.keeper import KeyKeeper
+from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaListener, MediaSettings, PortRange, SipAddress
 from cig_relay.media.python_engine import PythonMediaEngine
@@ -193,14 +194,14 @@ async def relay(
     userdata = folder / "userdata"
     userdata.mkdir(mode=0o700, exist_ok=True)
     if keys is not None:
-        os.utime(keystore.save(userdata, keys), (now, now))
+        os.utime(Keystore(userdata).save(keys), (now, now))
     clock = ManualClock(now)
     servers: list[ControlServer] = []
     pool = EnginePool(2, listener=lambda a, t: [s.engines_changed(a, t) for s in servers] and None)
     await pool.start()
     media = WatchedMediaEngine(settings)
     try:
-        holder = KeyHolder(keystore.Keystore(userdata), pool)
+        holder = KeyHolder(Keystore(userdata), pool, clock)
         await holder.reload()
         journal = ReplayJournal(
             userdata / ".replay.journal", now=now, skew=300.0, keys_before=holder.older_than
@@ -208,9 +209,11 @@ async def relay(
         crypto = CallCrypto(
             pool=pool, holder=holder, journal=journal, clock=clock, random_bytes=os.urandom
         )
+        keeper = KeyKeeper(holder, clock, lambda warning: [s.keys_ending(warning) for s in servers])
         service = RelayService(
             pool=pool,
             holder=holder,
+            keeper=keeper,
             journal=journal,
             crypto=crypto,
             media=media,

@@ -39,8 +39,11 @@ from cig_common.control.messages import (
     TelBoundEvent,
 )
 from cig_relay.control import server as server_module
-from cig_relay.control.server import ControlServer, SocketInUseError
-from cig_relay.keys import keystore
+from cig_relay.control.local_socket import SocketInUseError
+from cig_relay.control.server import ControlServer
+from cig_relay.keys.errors import KeystoreAccessError
+from cig_relay.keys.keystore import Keystore
+from cig_relay.keys.wrapping import USERDATA_WORDS
 from mikey_sakke import eccsi, receiver
 from mikey_sakke.identifiers import tel_identifier
 from umsg.binding import ANSWER_INFO, answer_mac, auth_text_from_digests, call_digest
@@ -180,6 +183,7 @@ async def test_status(rig: Rig, peer: Peer) -> None:
     assert status.identity == material().identity
     assert status.ports_free > 100
     assert status.counters["calls_callee"] == 1
+    assert status.keystore == USERDATA_WORDS
 
 
 async def test_status_without_keys(tmp_path: Path) -> None:
@@ -187,20 +191,21 @@ async def test_status_without_keys(tmp_path: Path) -> None:
         peer = await running.peer()
         status = await peer.expect(StatusReply, StatusRequest())
         assert status.identity is None
-        assert "put a keystore into userdata" in status.crypto_state
+        assert "cig-cli set-key" in status.crypto_state
+        assert status.keystore == "no keystore yet"
         assert await peer.refused(place()) == ("no-keys", "no-keys")
 
 
 async def test_new_keys_are_reported_and_bad_ones_leave_the_old(rig: Rig, peer: Peer) -> None:
     holder = rig.service.holder
-    path = keystore.save(rig.userdata, material("2026-11-2"))
+    path = Keystore(rig.userdata).save(material("2026-11-2"))
     await holder.reload()
     rig.server.identity_changed()
     event = await peer.event(IdentityEvent)
     assert event.identity is not None
     assert event.identity.periods == ("2026-11-2",)
     path.chmod(0o644)
-    with pytest.raises(keystore.KeystoreAccessError):
+    with pytest.raises(KeystoreAccessError):
         await holder.reload()
     await peer.expect(AcceptCallReply, bang()[1])
     status = await peer.expect(StatusReply, StatusRequest())
