@@ -95,7 +95,15 @@ class KeysClient:
         return self._ask(InspectKeysRequest(sealed, passphrase), KeysPreview)
 
     def install(self, token: bytes, *, replace: bool) -> KeysInstalled:
-        """Have what was inspected installed. Raises UnknownOutcomeError, RefusedError."""
+        """Have what was inspected installed.
+
+        Raises RefusedError, NoRelayError where nothing was asked for, UnknownOutcomeError.
+        """
+        if self._has_ended():
+            raise NoRelayError(
+                f"cig-relay at {self._path} has ended the connection, because it was stopped or you "
+                "took more than a quarter of an hour: begin again"
+            )
         try:
             return self._ask(InstallKeysRequest(token, replace), KeysInstalled)
         except (NoRelayError, KeyboardInterrupt) as error:
@@ -129,6 +137,8 @@ class KeysClient:
                 f"cig-relay at {self._path} has not answered in {self._socket.gettimeout():g} s: "
                 "`cig-cli status` and relay.log say what it is at"
             ) from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise NoRelayError(self._hung_up()) from None
         except OSError as error:
             raise NoRelayError(_why(self._path, error)) from None
         except ControlError:
@@ -143,13 +153,25 @@ class KeysClient:
         while True:
             octets = self._socket.recv(_READ_OCTETS)
             if not octets:
-                raise NoRelayError(
-                    f"cig-relay at {self._path} closed the connection without an answer; relay.log "
-                    f"says why. It takes keys from root and from its own user alone: {_AS_WHOM}"
-                )
+                raise NoRelayError(self._hung_up())
             for envelope in self._decoder.feed(octets):
                 if envelope.number == self._number:
                     return envelope.message
+
+    def _has_ended(self) -> bool:
+        try:
+            # The relay says nothing unasked: what can be read here is the end.
+            return not self._socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _hung_up(self) -> str:
+        return (
+            f"cig-relay at {self._path} closed the connection without an answer; relay.log says "
+            f"why. It takes keys from root and from its own user alone: {_AS_WHOM}"
+        )
 
     def _stranger(self) -> str:
         return (

@@ -81,6 +81,7 @@ def listening(path: Path, answers: Answers = agreeing) -> Iterator[list[Record]]
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(10)
+            path.unlink()
 
 
 def _converse(connection: socket.socket, answers: Answers, asked: list[Record]) -> None:

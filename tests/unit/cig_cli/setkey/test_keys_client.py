@@ -123,5 +123,16 @@ def test_nobody_knows_how_an_installation_ended_that_was_cut_off(path: Path) -> 
             client.install(token, replace=False)
 
 
+def test_a_relay_that_has_ended_meanwhile(path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    with KeysClient(path) as client:
+        listener.close()
+        with pytest.raises(NoRelayError, match="begin again") as caught:
+            client.install(b"token", replace=False)
+        assert not isinstance(caught.value, UnknownOutcomeError)
+
+
 def test_whom_the_keys_may_go_to() -> None:
     assert {0, os.geteuid()} <= keys_client.trusted_users()
