@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import socket
 import struct
 from contextlib import suppress
@@ -101,8 +102,8 @@ class KeysClient:
         """
         if self._has_ended():
             raise NoRelayError(
-                f"cig-relay at {self._path} has ended the connection, because it was stopped or you "
-                "took more than a quarter of an hour: begin again"
+                f"cig-relay at {self._path} has ended the connection: it was stopped, or you took "
+                "more than a quarter of an hour. Begin again"
             )
         try:
             return self._ask(InstallKeysRequest(token, replace), KeysInstalled)
@@ -159,13 +160,8 @@ class KeysClient:
                     return envelope.message
 
     def _has_ended(self) -> bool:
-        try:
-            # The relay says nothing unasked: what can be read here is the end.
-            return not self._socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        """Tell whether the other end is closed: the relay says nothing unasked."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def _hung_up(self) -> str:
         return (

@@ -129,7 +129,7 @@ def test_a_relay_that_has_ended_meanwhile(path: Path) -> None:
     listener.listen()
     with KeysClient(path) as client:
         listener.close()
-        with pytest.raises(NoRelayError, match="begin again") as caught:
+        with pytest.raises(NoRelayError, match="Begin again") as caught:
             client.install(b"token", replace=False)
         assert not isinstance(caught.value, UnknownOutcomeError)
 
