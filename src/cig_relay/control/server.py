@@ -27,6 +27,7 @@ from cig_common.control.messages import (
     EnginesEvent,
     ErrorCode,
     ErrorReply,
+    HelloReply,
     HelloRequest,
     IdentityEvent,
     KeysEnding,
@@ -96,8 +97,11 @@ class ControlServer:
         self._sessions.clear()
 
     def send_event(self, event: Record) -> None:
-        """Report something to the server, if one is connected."""
-        if self._current is not None:
+        """Report something to the server, if one is connected.
+
+        Until its greeting is answered it is told nothing: the answer says how things are then.
+        """
+        if self._current is not None and self._current.welcomed:
             self._current.send(0, event)
 
     def engines_changed(self, available: int, total: int) -> None:
@@ -178,6 +182,8 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._greeted = False
+        self.welcomed = False
+        """Whether its greeting was answered."""
         self.on_greeted: Callable[[], None] = lambda: None
         self._pending: set[asyncio.Task[None]] = set()
         self.session = Session(service, number, lambda event: self.send(0, event))
@@ -245,4 +251,6 @@ class _Connection:
         raise ControlError(text)
 
     async def _answer(self, envelope: Envelope) -> None:
-        self.send(envelope.number, await self.session.handle(envelope.message))
+        answer = await self.session.handle(envelope.message)
+        self.send(envelope.number, answer)
+        self.welcomed = self.welcomed or isinstance(answer, HelloReply)

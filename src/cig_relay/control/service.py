@@ -81,7 +81,7 @@ class RelayService:
         """Give the relay's state as of now."""
         counted = Counter(self.counters)
         counted.update(self.media.counters())
-        counted["engine_restarts"] = self.pool.restarts
+        counted.update(self.pool.counters())
         return StatusReply(
             engines_available=self.pool.available,
             engines_total=self.pool.total,

@@ -67,8 +67,9 @@ from umsg.binding import answer_mac
 _log = logging.getLogger("Control")
 
 MAX_NAME = 128
-REQUEST_TIMEOUT = 8.0
-"""Seconds that a request may take; less than the server waits for its answer."""
+REQUEST_TIMEOUT = 25.0
+"""Seconds that a request may take: more than an engine that hangs and the same once more on
+another cost (`cig_relay.engines.pool`), less than the server waits for its answer."""
 _LONGER: dict[type[Record], float] = {PrepareReloadRequest: LOAD_SECONDS + REQUEST_TIMEOUT}
 """Those that take their time."""
 _ANSWERS = frozenset(("talk", "growl"))
