@@ -216,6 +216,7 @@ class Environment:
                 *("--config", str(self.folder / "cig.conf")),
                 *("--userdata", str(self.folder / "userdata")),
                 *("--socket", str(self.folder / "relay.sock")),
+                *("--keys-socket", str(self.folder / "keys.sock")),
                 *("--log", str(self.folder / "cig-relay.log")),
             ),
             folder=self.folder,

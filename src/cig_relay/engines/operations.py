@@ -15,6 +15,7 @@ from cig_material.period import Period
 from cig_relay.engines.wire import (
     Build,
     CallSecrets,
+    Check,
     Failed,
     Load,
     Open,
@@ -54,6 +55,9 @@ class Operations:
         match request:
             case Load(material):
                 self._load(material)
+                return Ready()
+            case Check(material):
+                _check(material)
                 return Ready()
             case Ping():
                 return Ready()
@@ -128,3 +132,12 @@ class Operations:
         if keys is None:
             raise PeriodError(f"no keys of {month} are loaded")
         return keys
+
+
+def _check(octets: bytes) -> None:
+    material = document.decode(octets)
+    try:
+        for keys in material.periods:
+            material.user_keys(keys).wipe()
+    finally:
+        material.wipe()

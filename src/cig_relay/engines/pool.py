@@ -36,6 +36,7 @@ from cig_relay.engines.turns import Turns
 from cig_relay.engines.wire import (
     Build,
     CallSecrets,
+    Check,
     Failed,
     Load,
     Open,
@@ -170,6 +171,14 @@ class EnginePool:
         fresh = Secret(b"" if material is None else document.encode(material))
         # Whoever asked may give up; the keys are then taken, or not, all the same.
         await asyncio.shield(self._start_task(self._load(fresh)))
+
+    async def check(self, material: KeyMaterial) -> None:
+        """Check keys against their equations; the engines keep none, those in use stay in use.
+
+        Takes some tens of milliseconds a period, during which one engine does nothing else.
+        Raises RefusedError when a key is wrong, or EngineError.
+        """
+        await self._expect(Ready, Check(document.encode(material)))
 
     async def sign_auth(self, *, period: str, text: bytes) -> bytes:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""

@@ -31,6 +31,13 @@ class Load(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Check(Record):
+    """Check all keys of a key material's CBOR map against their equations; keep none of them."""
+
+    material: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sign(Record):
     """Sign ``text`` with the SSK of ``period`` (``YYYY-MM-REVISION``)."""
 
@@ -155,7 +162,7 @@ class Failed(Record):
     text: str
 
 
-_REQUESTS = (Load, Sign, Verify, Open, Build, Ping)
+_REQUESTS = (Load, Check, Sign, Verify, Open, Build, Ping)
 _ANSWERS = (Started, Ready, Signature, CallSecrets, Refused, Failed)
 _BY_NAME: dict[str, type[Record]] = {cls.__name__: cls for cls in (*_REQUESTS, *_ANSWERS)}
 
