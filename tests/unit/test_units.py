@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import pytest
 
 from cig_cli.main import main as cig_cli
 from cig_relay.app import main as cig_relay
+from cig_relay.keys.wrapping import CREDENTIAL
 from cig_server.app import main as cig_server
 
 FOLDER = Path(__file__).parents[2] / "etc" / "systemd"
@@ -59,19 +61,33 @@ def test_the_two_have_different_users_and_one_group() -> None:
     assert relay["Group"] == server["Group"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")
-def test_systemd_understands_them(tmp_path: Path) -> None:
+def verified(folder: Path, change: Callable[[str], str]) -> tuple[int, str]:
+    """What systemd says to the units, their text changed."""
     for unit in UNITS:
-        text = unit.read_text()
+        text = change(unit.read_text())
         for name in PROGRAMS:
             text = text.replace(f"{BIN}{name}", "/bin/true")  # it wants the programs to exist
-        (tmp_path / unit.name).write_text(text)
+        (folder / unit.name).write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "--man=no", "verify", *map(str, sorted(tmp_path.iterdir()))],
-        env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"},
+        ["systemd-analyze", "--man=no", "verify", *map(str, sorted(folder.iterdir()))],
+        env={"SYSTEMD_UNIT_PATH": f"{folder}:", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")
+@pytest.mark.parametrize("offered", ["", "#LoadCredential=", "#LoadCredentialEncrypted="])
+def test_systemd_understands_them(tmp_path: Path, offered: str) -> None:
+    assert verified(tmp_path, lambda text: text.replace(offered, offered[1:])) == (0, "")
+
+
+def test_the_credential_that_is_offered_is_the_one_that_the_keystore_asks_for() -> None:
+    text = (FOLDER / "cig-relay.service").read_text()
+    offered = [line for line in text.splitlines() if line.startswith("#LoadCredential")]
+    names = [line.partition("=")[2].partition(":")[0] for line in offered]
+    assert names == [CREDENTIAL, CREDENTIAL]
+    assert f"--name={CREDENTIAL} " in text

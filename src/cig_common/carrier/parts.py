@@ -154,8 +154,8 @@ class Assembly:
         whole = b"".join(self._pieces[number] for number in range(1, self.count + 1))
         if set_id(whole) != self._first.set_id:
             raise CarrierError(
-                f"the parts of the set {self._first.set_id.hex()} do not make a whole (its checksum "
-                f"is another): export {_WHAT} again"
+                f"the parts of the set {self._first.set_id.hex()} do not make a whole (its "
+                f"checksum is another): export {_WHAT} again"
             )
         return whole
 

@@ -117,7 +117,7 @@ def confine(*, machine: str | None = None, otherwise: int = REFUSE) -> bool:
     ``machine`` is the processor's architecture if it is not this host's; ``otherwise`` what the
     filter does with calls of neither list. Raises OSError.
     """
-    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdin = sys.stdout = sys.stderr = None
     sys.__stdin__ = sys.__stdout__ = sys.__stderr__ = None  # type: ignore[misc]
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     last = _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else min(soft, _MOST_DESCRIPTORS)
@@ -133,7 +133,7 @@ def _filter(machine: str, otherwise: int) -> bool:
     if machine not in _ARCHITECTURES or sys.maxsize < 1 << 32:
         return False
     instructions = _assemble(*_ARCHITECTURES[machine], otherwise)
-    array = (_Instruction * len(instructions))(*instructions)
+    array = (_Instruction * len(instructions))(*(_Instruction(*fields) for fields in instructions))
     program = _Program(len(instructions), array)
     try:
         prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))

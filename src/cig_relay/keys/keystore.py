@@ -142,7 +142,7 @@ class Keystore:
             current = self.find()
             keep = current is not None and self._check(current, replace_unreadable)
             remove_stale(self.directory, ".ks*")
-            self._remove_others(current)
+            self._finish_replacing(current)
             if key is None:
                 key = sources.make(self._random_bytes)
             path = self._path(material)
@@ -160,7 +160,7 @@ class Keystore:
         opened = self._open(path)
         self._wrapping = opened.key.words
         with suppress(OSError):
-            self._remove_others(path)
+            self._finish_replacing(path)
         if opened.key is not opened.first:
             self._move(path, opened)
         self._tell_needless_key()
@@ -249,25 +249,27 @@ class Keystore:
         return True
 
     def _replace(self, path: Path, octets: bytes, current: Path | None, keep: bool) -> None:
+        given_up = [] if current is None or current == path else [current]
         kept = _previous(current) if current is not None and keep else None
         with prepared(path, octets) as temporary:
             if current is not None and kept is not None:
                 keep_durably(current, kept)
-            elif current is not None and current != path:
-                self._remove([current])
+            else:
+                self._remove(given_up)
             temporary.rename(path)
             sync_folder(self.directory)
-        self._remove_others(path)
+        self._remove(given_up)
         if kept is not None:
             self._remove([other for other in self._named(PREVIOUS_PREFIX) if other != kept])
 
-    def _remove_others(self, current: Path | None) -> None:
-        """Remove a keystore that was given up for ``current``, now or when a crash came between."""
-        self._remove([other for other in self._named(PREFIX) if other != current])
+    def _finish_replacing(self, current: Path | None) -> None:
+        """Remove what was given up for ``current`` when a crash came between."""
+        others = [other for other in self._named(PREFIX) if other != current]
+        self._remove([other for other in others if _given_up(other)])
 
     def _remove(self, paths: list[Path]) -> None:
         for path in paths:
-            path.unlink()
+            path.unlink(missing_ok=True)
         if paths:
             sync_folder(self.directory)
 
