@@ -50,6 +50,7 @@ def rdrand(cpuinfo: str | None) -> Row:
         )
     else:
         advice = "use a processor that has it (Intel since Ivy Bridge, AMD since Excavator and Zen)"
+    advice += "; in a laboratory alone: cig-relay --no-rdrand"
     return fail("RdRand", "the processor lacks it: cig-relay does not start", advice)
 
 

@@ -41,6 +41,7 @@ class Dialogue:
         # Whether there is a relay is better known before somebody types forty lines.
         with KeysClient(self._socket):
             pass
+        self._terminal.say("This brings new keys to the gateway. Ctrl-C leaves at any time.")
         try:
             return self._steps(file)
         except (LeaveError, KeyboardInterrupt):
@@ -81,8 +82,7 @@ class Dialogue:
     def _material(self) -> bytes:
         """Ask for the key material until it can be read. Raises SourceError, LeaveError."""
         say = self._terminal.say
-        say("This brings new keys to the gateway. Ctrl-C leaves at any time.\n")
-        say("Step 1 of 3: the key material.")
+        say("\nStep 1 of 3: the key material.")
         say("Paste it, from its BEGIN to its END line, or enter the name of a file (text or PDF):")
         left = TRIES
         while True:

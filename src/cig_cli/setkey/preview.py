@@ -59,6 +59,7 @@ def outcome(done: KeysInstalled) -> Iterator[str]:
     yield f"It holds the periods {', '.join(done.periods)}."
     yield from done.notes
     yield "What to do next:"
+    yield f"  The last period is {done.periods[-1]}: have the next one before its month ends."
     yield "  `cig-cli status` shows whether the gateway has logged in with them."
     yield "  Destroy the copies that you made of the key material and of the passphrase."
     yield "  Back up cig.conf and userdata anew; guard the copy like the keys."

@@ -181,7 +181,9 @@ class KeysSession:
         return KeysInstalled(path=str(done.path), periods=done.periods, notes=done.notes)
 
     def _failure(self, name: str, detail: str, text: str) -> ErrorReply:
-        _log.warning("%s of %s refused, %s: %s", name, self._who, detail, text)
+        # What is held already is no trouble: a script may bring the same file every night.
+        level = logging.INFO if detail == "nothing-new" else logging.WARNING
+        _log.log(level, "%s of %s refused, %s: %s", name, self._who, detail, text)
         return ErrorReply(ErrorCode.MATERIAL, detail, text)
 
 

@@ -35,6 +35,7 @@ def test_show_call(port: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [(("echo", "a", "b"), "a b"), (("echo", "OK"), " OK"), (("show", "umsg"), "FROM "),
+     (("show", "keys"), "Public ID "),
      (("status",), "Cryptify Interconnect Gateway v2.7.0"), (("help",), "Cryptify Interconnect")],
 )  # fmt: skip
 def test_direct_mode(port: int, arguments: tuple[str, ...], start: str) -> None:
