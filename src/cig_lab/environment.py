@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +113,7 @@ class Environment:
     ``mgmt_port`` is the planned one, or another one where that was taken.
     """
 
+    kms: LabKms
     crs: CrsServer
     phone: SecurePhone
     sip_phone: SipPhone
@@ -155,13 +156,13 @@ class Environment:
         if not self.plan.keep:
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._choose_ports()
-        kms = LabKms()
-        months = months_for(time.time())
+        self.kms = kms = LabKms()
+        months = {*months_for(time.time())}
         self.crs = await self._stack.enter_async_context(
             CrsServer(kpak=kms.kpak, domain=kms.domain, host=HOST, issued_under=kms.kpak_of)
         )
         self.phone = SecurePhone(
-            kms.user_keys(SECURE_URI, months),
+            kms.user_keys(SECURE_URI, sorted(months)),
             crs=self.crs.tls_address,
             pin=self.crs.certificate_sha256,
             host=HOST,
@@ -171,7 +172,11 @@ class Environment:
         self._stack.push_async_callback(self.sip_phone.stop)
         self._write_configuration()
         await self.start_relay()
-        self.keys_installed = await self.set_key(self._export_keys(kms, months))
+        self.keys_installed = await self.set_key(
+            self.export_keys(
+                sorted(months | {*months_from(month_of(time.time()), _GATEWAY_MONTHS)})
+            )
+        )
         await self.start_server()
         await asyncio.wait_for(self.phone.ready(), _CONNECT_SECONDS)
         await self._until("the gateway to be connected", self._connected)
@@ -188,12 +193,12 @@ class Environment:
         if not ports.is_free(HOST, self.mgmt_port, ("tcp",)):
             self.mgmt_port = ports.free_port(HOST, ("tcp",))
 
-    def _export_keys(self, kms: LabKms, months: tuple[str, ...]) -> Path:
-        """Do what the CMS does: give the keys as sealed text, and the passphrase apart from it."""
+    def export_keys(self, months: Iterable[str]) -> Path:
+        """Do what the CMS does: give new keys as sealed text, and the passphrase apart from it."""
         crs_host, crs_port = self.crs.tls_address
-        sealed, phrase = kms.sealed_material(
+        sealed, phrase = self.kms.sealed_material(
             GATEWAY_URI,
-            sorted({*months, *months_from(month_of(time.time()), _GATEWAY_MONTHS)}),
+            months,
             crs=f"{crs_host}:{crs_port}",
             anchor_pin=self.crs.certificate_sha256,
             cost=_SEAL_COST,
