@@ -106,6 +106,7 @@ class Environment:
     ``mgmt_port`` is the planned one, or another one where that was taken.
     """
 
+    kms: LabKms
     crs: CrsServer
     phone: SecurePhone
     sip_phone: SipPhone
@@ -146,7 +147,7 @@ class Environment:
         if not self.plan.keep:
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._choose_ports()
-        kms = LabKms()
+        kms = self.kms = LabKms()
         months = months_for(time.time())
         self.crs = await self._stack.enter_async_context(
             CrsServer(kpak=kms.kpak, domain=kms.domain, host=HOST)
