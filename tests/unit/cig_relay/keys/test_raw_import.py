@@ -6,6 +6,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -16,6 +19,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import cig_relay
 from cig_common.clock import ManualClock
 from cig_material import raw
 from cig_relay.engines.pool import EnginePool
@@ -192,6 +196,55 @@ async def test_one_of_somebody_else_is_imported_with_a_warning(
     await rig.importer.look()
     assert rig.held() == ("2026-11-1",)
     assert f"it belongs to uid {NOBODY}" in caplog.text
+
+
+AS_NOBODY = f"""
+import os, sys
+from pathlib import Path
+from cig_relay.keys.raw_file import RawFile, RawFileError, set_aside
+os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+path = Path(sys.argv[1])
+try:
+    file = RawFile.open(path)
+except RawFileError as error:
+    print(error)
+    print(set_aside(path).name)
+else:
+    print(" ".join(file.remarks))
+    print(file.wipe_and_remove())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(
+    ("mode", "told", "then", "left"),
+    [
+        (0o600, f"cig-relay may not read it: `chown {NOBODY} ", "cig.raw.bad", {"cig.raw.bad"}),
+        (0o644, "it belongs to uid 0", "its keys were not overwritten on the disk", set()),
+        (0o666, "it belongs to uid 0", "", set()),
+    ],
+)
+def test_roots_file_for_a_relay_that_is_not_root(
+    mode: int, told: str, then: str, left: set[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chown(folder, NOBODY, NOBODY)
+        path = folder / "cig.raw"
+        path.write_bytes(raw.encode(material("2026-11-1")))
+        path.chmod(mode)
+        answer = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(path)],
+            env={**os.environ, "PYTHONPATH": str(Path(cig_relay.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        first, second = answer.stdout.splitlines()
+        assert told in first
+        assert second.startswith(then)
+        assert {found.name for found in folder.iterdir()} == left
 
 
 async def test_a_link_is_not_followed(rig: Rig, tmp_path: Path) -> None:
