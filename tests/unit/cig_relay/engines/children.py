@@ -45,3 +45,11 @@ def run_python_with_memlock(code: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         preexec_fn=limit,
     )
+
+
+def may_lock_memory() -> bool:
+    """Tell whether this process, and so its children, may lock all of their memory."""
+    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    effective = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff"))
+    return hard == resource.RLIM_INFINITY or bool(effective & 1 << _CAP_IPC_LOCK)

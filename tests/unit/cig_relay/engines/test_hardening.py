@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from unit.cig_relay.engines.children import (
     ENVIRONMENT,
+    may_lock_memory,
     run_python,
     run_python_with_memlock,
 )
@@ -83,14 +83,13 @@ def test_a_child_whose_parent_is_gone_already_ends() -> None:
     assert run_python(code).returncode == 1
 
 
-def _require_lockable_memory() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if os.geteuid() != 0 and hard != resource.RLIM_INFINITY:
-        pytest.skip("this user may not lock much memory")
+LOCKABLE = pytest.mark.skipif(
+    not may_lock_memory(), reason="this user may not lock much memory here"
+)
 
 
+@LOCKABLE
 def test_memory_is_locked_where_that_is_allowed() -> None:
-    _require_lockable_memory()
     assert run_python(LOCK).stdout.split() == ["True", "True", "64", "1"]
 
 
@@ -99,9 +98,9 @@ def test_memory_that_cannot_be_locked_can_be_had_all_the_same() -> None:
     assert process.stdout.split() == ["False", "False", "64", "1"], process.stderr
 
 
+@LOCKABLE
 def test_memory_is_left_unlocked_where_there_is_no_room_for_more() -> None:
     # All that there is can be locked, but what will be asked for later cannot be had.
-    _require_lockable_memory()
     limit = "resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))\n"
     code = LOCK.replace("print(lock_memory", f"{limit}print(lock_memory")
     assert run_python(code).stdout.split() == ["False", "False", "64", "1"]

@@ -198,7 +198,8 @@ async def test_one_too_many_is_refused_at_once(availability: Availability) -> No
         assert not any(task.done() for task in taken)
         _signal_all(pool, signal.SIGCONT)
         await asyncio.gather(*taken)
-        assert pool.counters() == {"engine_restarts": 0, "engines_overloaded": 5}
+        assert pool.counters()["engines_overloaded"] == 5
+        assert pool.restarts == 0
 
 
 async def test_keys_are_neither_refused_nor_kept_waiting(availability: Availability) -> None:
@@ -435,7 +436,7 @@ def test_engines_end_with_a_relay_that_is_killed() -> None:
         check=False,
     )
     pids = process.stdout.split()
-    assert (process.returncode, len(pids), process.stderr) == (-signal.SIGKILL, 2, "")
+    assert (process.returncode, len(pids)) == (-signal.SIGKILL, 2), process.stderr
     assert all(ends(int(pid)) for pid in pids)
 
 
