@@ -23,6 +23,8 @@ from cig_lab.process import Child, LabError, run
 from cig_lab.sip_phone.address import host_port
 from cig_lab.sip_phone.phone import SipPhone
 from cig_relay.keys import keystore
+from cig_relay.randomness.rdrand import has_rdrand
+from cig_relay.randomness.source import NO_RDRAND
 
 HOST = "127.0.0.1"
 SECURE_URI = "tel:+46701234567"
@@ -71,6 +73,9 @@ interfaces {{
 }}
 """
 
+WITHOUT_RDRAND = "This processor has no RdRand: cig-relay is started with --no-rdrand."
+"""What a person is told where that is so."""
+
 _ANY_SOURCE_MAP = """
 // Whoever calls from outside the PBX is shown by his user part, as in the manual's second example.
 map srcsip2tel {
@@ -103,7 +108,8 @@ class Plan:
 class Environment:
     """Everything that a call needs; ``async with Environment(plan) as lab``.
 
-    ``mgmt_port`` is the planned one, or another one where that was taken.
+    ``mgmt_port`` is the planned one, or another one where that was taken. ``has_rdrand`` tells
+    whether the processor has RdRand; where it has not, the relay is started to do without it.
     """
 
     crs: CrsServer
@@ -118,6 +124,7 @@ class Environment:
         self.mgmt_port = self.plan.mgmt_port
         self.folder = Path()
         self.rtp_ports = range(0)
+        self.has_rdrand = bool(has_rdrand())
         self._stack = AsyncExitStack()
 
     @property
@@ -217,6 +224,7 @@ class Environment:
                 *("--userdata", str(self.folder / "userdata")),
                 *("--socket", str(self.folder / "relay.sock")),
                 *("--log", str(self.folder / "cig-relay.log")),
+                *(() if self.has_rdrand else (NO_RDRAND,)),
             ),
             folder=self.folder,
         )

@@ -34,7 +34,7 @@ from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.engine import MediaSettings
 from cig_relay.media.python_engine import PythonMediaEngine
-from cig_relay.randomness.source import has_rdrand, random_bytes
+from cig_relay.randomness.source import NO_RDRAND, RandomSource, kernel_bytes
 
 _log = logging.getLogger("Relay")
 
@@ -59,15 +59,21 @@ class Options:
     server_uid: int
     engines: int
     tel_addr: str | None
+    rdrand: bool
 
 
 class Relay:
     """The running daemon; `run` is its whole life."""
 
     def __init__(
-        self, options: Options, loaded: Loaded[MediaPart], log: ReopenableFileHandler
+        self,
+        options: Options,
+        loaded: Loaded[MediaPart],
+        log: ReopenableFileHandler,
+        random: RandomSource,
     ) -> None:
         self._options = options
+        self._random = random
         self._configuration = RelayConfiguration(options.config, loaded)
         self._log = log
         self._stop = asyncio.Event()
@@ -75,7 +81,10 @@ class Relay:
         self._look_at_route = asyncio.Event()
         self._tel_addr = TelAddress(options.tel_addr)
         self._pool = EnginePool(
-            options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
+            options.engines,
+            listener=self._engines_changed,
+            timeout=_ENGINE_TIMEOUT,
+            options=() if options.rdrand else (NO_RDRAND,),
         )
         self._holder = KeyHolder(Keystore(options.userdata), self._pool)
         self._server: ControlServer | None = None
@@ -98,8 +107,10 @@ class Relay:
         await self._load_keys()
         journal = self._open_journal()
         clock = SystemClock()
+        # No secret is made of these: SSRCs, first numbers of streams, transactions, intervals.
+        # They are the kernel's, so that calls that are up go on where RdRand fails.
         media = PythonMediaEngine(
-            self._configuration.part.settings, clock=clock, random_bytes=random_bytes
+            self._configuration.part.settings, clock=clock, random_bytes=kernel_bytes
         )
 
         def configure(settings: MediaSettings) -> None:
@@ -112,7 +123,7 @@ class Relay:
             holder=self._holder,
             journal=journal,
             clock=clock,
-            random_bytes=random_bytes,
+            random_bytes=self._random.random_bytes,
         )
         service = RelayService(
             pool=self._pool,
@@ -124,6 +135,7 @@ class Relay:
             tel_addr=self._tel_addr,
             sip_addr=self._sip_addr,
             configuration=self._configuration,
+            random=self._random,
         )
         server = ControlServer(service, self._options.socket, allowed_uid=self._options.server_uid)
         try:
@@ -227,13 +239,13 @@ class Relay:
         _log.log(INIT, "userdata %s, %d engines", self._options.userdata, self._options.engines)
         _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
         await self._configuration.tell()
-        rdrand = has_rdrand()
-        if rdrand:
-            _log.log(INIT, "processor has RdRand")
+        if self._options.rdrand:
+            _log.log(INIT, "random octets from %s", self._random.sources)
         else:
             _log.warning(
-                "processor %s RdRand, which the manual asks for; random numbers are the kernel's",
-                "lacks" if rdrand is False else "may lack",
+                "%s: RANDOM OCTETS COME FROM THE KERNEL ALONE. The manual asks for RdRand: this is "
+                "for laboratories, NOT for real calls",
+                NO_RDRAND,
             )
 
     def _engines_changed(self, available: int, total: int) -> None:

@@ -266,7 +266,10 @@ class StatisticsReply(Record):
 
 @dataclass(frozen=True, slots=True)
 class StatusReply(Record):
-    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong."""
+    """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong.
+
+    ``random`` says where random octets come from; it begins with ``FAILED:`` when there are none.
+    """
 
     engines_available: int
     engines_total: int
@@ -274,6 +277,7 @@ class StatusReply(Record):
     identity: Identity | None
     calls: int
     ports_free: int
+    random: str
     counters: dict[str, int]
 
 

@@ -15,6 +15,7 @@ from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaEngine
+from cig_relay.randomness.source import FAILED, RandomSource
 
 AGENT = "cig-relay/2.7.0"
 
@@ -36,6 +37,7 @@ class RelayService:
     tel_addr: Callable[[], str]
     sip_addr: Callable[[str, str], str]
     configuration: RelayConfiguration
+    random: RandomSource
     counters: Counter[str] = field(default_factory=Counter)
 
     def hello(self) -> HelloReply:
@@ -47,18 +49,24 @@ class RelayService:
         counted = Counter(self.counters)
         counted.update(self.media.counters())
         counted["engine_restarts"] = self.pool.restarts
+        random = self.random.state()
+        # Read after the state was asked for, which may be what finds a source broken.
+        counted["random_failures"] = self.random.failures
         return StatusReply(
             engines_available=self.pool.available,
             engines_total=self.pool.total,
-            crypto_state=self._crypto_state(),
+            crypto_state=self._crypto_state(random),
             identity=self.holder.identity,
             calls=self.media.calls(),
             ports_free=self.media.ports_free(),
+            random=random,
             counters=dict(counted),
         )
 
-    def _crypto_state(self) -> str:
+    def _crypto_state(self, random: str) -> str:
         now = self.clock.utc()
+        if random.startswith(FAILED):
+            return f"there are no random octets: {random.removeprefix(FAILED)}"
         if not self.pool.available:
             return "no crypto engine is running: see relay.log"
         if self.journal.broken:

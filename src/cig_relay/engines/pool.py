@@ -55,6 +55,7 @@ class EnginePool:
 
     ``listener`` is told, in the loop, how many of them are available and of how many, whenever
     that changes. ``timeout`` is how many seconds an operation may take, its turn included.
+    ``options`` go on each engine's command line.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class EnginePool:
         *,
         listener: Callable[[int, int], None] | None = None,
         timeout: float = 5.0,
+        options: tuple[str, ...] = (),
     ) -> None:
         self.total = size
         self.restarts = 0
         """How many engines died and were replaced since start."""
         self._listener = listener
         self._timeout = timeout
+        self._options = options
         self._alive: set[EngineWorker] = set()
         self._idle: asyncio.Queue[EngineWorker] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,7 +91,7 @@ class EnginePool:
     async def start(self) -> None:
         """Start all engines; raises EngineError when one does not get ready."""
         spawned = await asyncio.gather(
-            *(EngineWorker.spawn(_START_TIMEOUT) for _ in range(self.total)),
+            *(EngineWorker.spawn(_START_TIMEOUT, self._options) for _ in range(self.total)),
             return_exceptions=True,
         )
         for worker in spawned:
@@ -234,7 +237,7 @@ class EnginePool:
         while True:
             await asyncio.sleep(pause)
             try:
-                return await EngineWorker.spawn(_START_TIMEOUT)
+                return await EngineWorker.spawn(_START_TIMEOUT, self._options)
             except (OSError, EngineDied) as error:
                 _log.warning("no crypto engine could be started: %s", error)
                 pause = min(2 * pause, _LONGEST_PAUSE)

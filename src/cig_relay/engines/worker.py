@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,8 +58,11 @@ class EngineWorker:
         return not self._killed and not self.dead.is_set()
 
     @staticmethod
-    async def spawn(timeout: float) -> EngineWorker:
-        """Start an engine and wait until it is ready; raises EngineDied or OSError."""
+    async def spawn(timeout: float, options: Sequence[str] = ()) -> EngineWorker:
+        """Start an engine and wait until it is ready; raises EngineDied or OSError.
+
+        ``options`` are added to its command line; see `cig_relay.engines.process`.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             arguments = ["-m", "cig_relay.engines.process", str(theirs.fileno())]
@@ -66,6 +70,7 @@ class EngineWorker:
                 sys.executable,
                 *arguments,
                 str(os.getpid()),
+                *options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

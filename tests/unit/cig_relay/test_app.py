@@ -32,6 +32,7 @@ from mikey_sakke.periods import month_of
 from mikey_sakke.secret import Secret
 from unit.cig_relay.control.harness import Peer, bang
 from unit.cig_relay.keys.lab import GATEWAY, domain, kms, material, user
+from unit.cig_relay.randomness.host import OPTIONS, needs_rdrand
 
 CONFIG = """
 interfaces {
@@ -67,6 +68,7 @@ async def _start(folder: Path, *arguments: str, notify: str = "") -> asyncio.sub
         *("--socket", str(folder / "relay.sock")),
         *("--log", str(folder / "relay.log")),
         *("--engines", "2"),
+        *OPTIONS,
         *arguments,
         env={**ENVIRONMENT, "NOTIFY_SOCKET": notify},
         stdout=asyncio.subprocess.PIPE,

@@ -36,11 +36,13 @@ from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaListener, MediaSettings, PortRange, SipAddress
 from cig_relay.media.python_engine import PythonMediaEngine
+from cig_relay.randomness.source import open_source
 from mikey_sakke import initiator
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.srtp import SrtpKeys
 from umsg.binding import call_digest
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, NOW, material, user
+from unit.cig_relay.randomness.host import HAS_RDRAND, OPTIONS
 
 LOOPBACK = "127.0.0.1"
 CALL_ID = "SxU+cQAE66+12m5j"
@@ -196,7 +198,11 @@ async def relay(
         os.utime(keystore.save(userdata, keys), (now, now))
     clock = ManualClock(now)
     servers: list[ControlServer] = []
-    pool = EnginePool(2, listener=lambda a, t: [s.engines_changed(a, t) for s in servers] and None)
+    pool = EnginePool(
+        2,
+        listener=lambda a, t: [s.engines_changed(a, t) for s in servers] and None,
+        options=OPTIONS,
+    )
     await pool.start()
     media = WatchedMediaEngine(settings)
     try:
@@ -218,6 +224,7 @@ async def relay(
             tel_addr=lambda: LOOPBACK,
             sip_addr=lambda server_bind, peer: server_bind or LOOPBACK,
             configuration=relay_configuration(folder, media),
+            random=open_source(rdrand=HAS_RDRAND),
         )
         path = folder / "relay.sock"
         uid = os.geteuid() if allowed_uid is None else allowed_uid

@@ -24,6 +24,7 @@ from mikey_sakke.identifiers import tel_identifier
 from umsg.binding import ANSWER_INFO
 from umsg.framing import FrameDecoder
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, NOW, domain, kms, material, period_keys, user
+from unit.cig_relay.randomness.host import OPTIONS
 
 PERIOD = "2026-11-1"
 BINDING = bytes(range(32))
@@ -53,7 +54,7 @@ def availability() -> Availability:
 
 @pytest_asyncio.fixture
 async def pool(availability: Availability) -> AsyncIterator[EnginePool]:
-    engines = EnginePool(2, listener=availability, timeout=10)
+    engines = EnginePool(2, listener=availability, timeout=10, options=OPTIONS)
     await engines.start()
     await engines.load(material())
     yield engines
@@ -161,7 +162,7 @@ async def test_a_killed_engine_is_replaced_and_its_operation_done_on_another(
 
 
 async def test_an_operation_that_costs_two_engines_is_given_up(availability: Availability) -> None:
-    engines = EnginePool(2, listener=availability, timeout=0.3)
+    engines = EnginePool(2, listener=availability, timeout=0.3, options=OPTIONS)
     await engines.start()
     try:
         await engines.load(material())
@@ -204,7 +205,7 @@ async def test_terminal_signals_do_not_end_an_engine(pool: EnginePool) -> None:
 
 
 async def test_closing_leaves_no_process(availability: Availability) -> None:
-    engines = EnginePool(2, listener=availability)
+    engines = EnginePool(2, listener=availability, options=OPTIONS)
     await engines.start()
     pids = engines.pids()
     await engines.close()
@@ -218,7 +219,7 @@ def test_engines_end_with_a_relay_that_is_killed() -> None:
         "import asyncio, os, signal, sys\n"
         "from cig_relay.engines.pool import EnginePool\n"
         "async def main():\n"
-        "    pool = EnginePool(2)\n"
+        f"    pool = EnginePool(2, options={OPTIONS!r})\n"
         "    await pool.start()\n"
         "    print(*pool.pids(), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
