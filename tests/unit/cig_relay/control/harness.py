@@ -36,7 +36,7 @@ from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaListener, MediaSettings, PortRange, SipAddress
 from cig_relay.media.python_engine import PythonMediaEngine
-from cig_relay.randomness.source import open_source
+from cig_relay.randomness.source import RandomSource, open_source
 from mikey_sakke import initiator
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.srtp import SrtpKeys
@@ -190,6 +190,7 @@ async def relay(
     allowed_uid: int | None = None,
     grace: float = 0.2,
     settings: MediaSettings = PORTS,
+    random: RandomSource | None = None,
 ) -> AsyncIterator[Rig]:
     """Run a relay whose userdata and socket are in ``folder`` (kept between runs)."""
     userdata = folder / "userdata"
@@ -197,6 +198,7 @@ async def relay(
     if keys is not None:
         os.utime(keystore.save(userdata, keys), (now, now))
     clock = ManualClock(now)
+    random = random or open_source(rdrand=HAS_RDRAND)
     servers: list[ControlServer] = []
     pool = EnginePool(
         2,
@@ -212,7 +214,11 @@ async def relay(
             userdata / ".replay.journal", now=now, skew=300.0, keys_before=holder.older_than
         )
         crypto = CallCrypto(
-            pool=pool, holder=holder, journal=journal, clock=clock, random_bytes=os.urandom
+            pool=pool,
+            holder=holder,
+            journal=journal,
+            clock=clock,
+            random_bytes=random.random_bytes,
         )
         service = RelayService(
             pool=pool,
@@ -224,7 +230,7 @@ async def relay(
             tel_addr=lambda: LOOPBACK,
             sip_addr=lambda server_bind, peer: server_bind or LOOPBACK,
             configuration=relay_configuration(folder, media),
-            random=open_source(rdrand=HAS_RDRAND),
+            random=random,
         )
         path = folder / "relay.sock"
         uid = os.geteuid() if allowed_uid is None else allowed_uid
