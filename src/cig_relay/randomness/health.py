@@ -107,22 +107,16 @@ class HealthTests:
     """All tests over the words of RdRand, in the order in which they come."""
 
     def __init__(self) -> None:
-        of_word = OCTET_ENTROPY * WORD_OCTETS
-        self._octets = (
-            RepetitionCount(repetition_cutoff(OCTET_ENTROPY)),
-            AdaptiveProportion(proportion_cutoff(OCTET_ENTROPY)),
-        )
-        self._words = (
-            RepetitionCount(repetition_cutoff(of_word)),
-            AdaptiveProportion(proportion_cutoff(of_word)),
-        )
+        self._octets = _both(OCTET_ENTROPY)
+        self._words = _both(OCTET_ENTROPY * WORD_OCTETS)
 
     def feed(self, octets: bytes) -> None:
         """Look at more octets, a whole number of words."""
         words = memoryview(octets).cast("Q")
-        for of_octets, of_words in zip(self._octets, self._words, strict=True):
-            of_octets.feed(octets)
-            of_words.feed(words)
+        for test in self._octets.values():
+            test.feed(octets)
+        for test in self._words.values():
+            test.feed(words)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -130,6 +124,13 @@ class HealthTests:
         return tuple(
             f"{name} of {alphabet}"
             for alphabet, tests in (("octets", self._octets), ("words", self._words))
-            for name, test in zip(("repetition count", "adaptive proportion"), tests, strict=True)
+            for name, test in tests.items()
             if test.failed
         )
+
+
+def _both(entropy: int) -> dict[str, RepetitionCount | AdaptiveProportion]:
+    return {
+        "repetition count": RepetitionCount(repetition_cutoff(entropy)),
+        "adaptive proportion": AdaptiveProportion(proportion_cutoff(entropy)),
+    }

@@ -89,16 +89,19 @@ class RdRand:
         """Give ``count`` octets, a whole number of words; raises EntropyError."""
         if count % WORD_OCTETS:
             raise ValueError(f"{count} octets of RdRand are not a whole number of words")
-        if not self._tests.failures:
-            octets = self._fill(count)
-            if octets is None:
-                raise EntropyError(
-                    "RdRand gave nothing in ten tries in a row: the processor may be broken"
-                )
-            self._tests.feed(octets)
+        self._require_health()
+        octets = self._fill(count)
+        if octets is None:
+            raise EntropyError(
+                "RdRand gave nothing in ten tries in a row: the processor may be broken"
+            )
+        self._tests.feed(octets)
+        self._require_health()
+        return octets
+
+    def _require_health(self) -> None:
         if self._tests.failures:
             raise EntropyError(
                 f"RdRand failed its health tests ({', '.join(self._tests.failures)}): do not use "
                 "this processor; restart cig-relay to test it anew"
             )
-        return octets

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The health tests against the standard's own numbers, bad inputs made to be found, and good ones."""
+"""The health tests: the standard's own numbers, bad inputs made to be found, good ones."""
 
 from __future__ import annotations
 
