@@ -217,8 +217,6 @@ async def test_garbage_on_every_port_is_counted_and_ignored(lab: Environment) ->
         writer.close()
     await still_heard(secure, plain)
     status = await lab.cli("status")
-    assert "Random source" in status
-    assert "RdRand and kernel" in status or "kernel alone (--no-rdrand)" in status
     assert "Management garbage" in status
     assert "Relay tel_rejected" in status
     assert "Relay sip_rejected" in status
