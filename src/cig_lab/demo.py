@@ -20,6 +20,7 @@ from cig_lab.environment import (
     PASSPHRASE_FILE,
     PBX_USER,
     SECURE_URI,
+    WITHOUT_RDRAND,
     Environment,
     Plan,
 )
@@ -64,6 +65,8 @@ async def run(out: Path, say: Say, *, mgmt_port: int = MGMT_PORT, keep: bool = F
         if lab.mgmt_port != mgmt_port:
             say(f"Port {mgmt_port} is taken: the management port is {lab.mgmt_port} this time.")
         say(f"Running in {lab.folder}, SIP on 127.0.0.1:{lab.sip_port}.")
+        if not lab.has_rdrand:
+            say(WITHOUT_RDRAND)
         say("")
         say(f"$ cig-cli set-key --file {KEYS_FILE} --passphrase-file {PASSPHRASE_FILE}")
         for line in lab.keys_installed.splitlines():

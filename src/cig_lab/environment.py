@@ -24,6 +24,8 @@ from cig_lab.process import Child, LabError, run
 from cig_lab.sip_phone.address import host_port
 from cig_lab.sip_phone.phone import SipPhone
 from cig_material.seal import Cost
+from cig_relay.randomness.rdrand import has_rdrand
+from cig_relay.randomness.source import NO_RDRAND
 from mikey_sakke.periods import month_of
 
 HOST = "127.0.0.1"
@@ -78,6 +80,9 @@ interfaces {{
 }}
 """
 
+WITHOUT_RDRAND = "This processor has no RdRand: cig-relay is started with --no-rdrand."
+"""What a person is told where that is so."""
+
 _ANY_SOURCE_MAP = """
 // Whoever calls from outside the PBX is shown by his user part, as in the manual's second example.
 map srcsip2tel {
@@ -110,7 +115,8 @@ class Plan:
 class Environment:
     """Everything that a call needs; ``async with Environment(plan) as lab``.
 
-    ``mgmt_port`` is the planned one, or another one where that was taken.
+    ``mgmt_port`` is the planned one, or another one where that was taken. ``has_rdrand`` tells
+    whether the processor has RdRand; where it has not, the relay is started to do without it.
     """
 
     kms: LabKms
@@ -128,6 +134,7 @@ class Environment:
         self.rtp_ports = range(0)
         self.keys_installed = ""
         """What `cig-cli set-key` said of the gateway's keys."""
+        self.has_rdrand = bool(has_rdrand())
         self._stack = AsyncExitStack()
 
     @property
@@ -251,6 +258,7 @@ class Environment:
                 *("--socket", str(self.folder / "relay.sock")),
                 *("--keys-socket", str(self.folder / "keys.sock")),
                 *("--log", str(self.folder / "cig-relay.log")),
+                *(() if self.has_rdrand else (NO_RDRAND,)),
             ),
             folder=self.folder,
         )

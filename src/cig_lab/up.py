@@ -10,7 +10,14 @@ from collections.abc import Awaitable, Callable
 import click
 
 from cig_lab import announcement, runtime
-from cig_lab.environment import HOST, PBX_USER, SECURE_URI, Environment, Plan
+from cig_lab.environment import (
+    HOST,
+    PBX_USER,
+    SECURE_URI,
+    WITHOUT_RDRAND,
+    Environment,
+    Plan,
+)
 from cig_lab.phone.call import SecureCall, SecureCallEndedError
 from cig_lab.process import LabError
 from cig_lab.remote import PhoneServer
@@ -54,6 +61,8 @@ async def run(say: Callable[[str], None], *, sip_port: int, mgmt_port: int) -> N
                 asyncio.ensure_future(_watch(lab)),
                 asyncio.ensure_future(stop.wait())]  # fmt: skip
         try:
+            if not lab.has_rdrand:
+                say(WITHOUT_RDRAND)
             for line in instructions(lab):
                 say(line)
             done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)

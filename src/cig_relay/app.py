@@ -26,7 +26,8 @@ from cig_relay.config_view import MediaPart, media_part
 from cig_relay.control.service import AGENT
 from cig_relay.engines.hardening import lock_memory, protect_memory
 from cig_relay.engines.pool import DEFAULT_SIZE
-from cig_relay.randomness.source import require_entropy
+from cig_relay.randomness.rdrand import require_rdrand
+from cig_relay.randomness.source import NO_RDRAND, RandomSource, open_source
 from cig_relay.relay import Options, Relay
 
 _log = logging.getLogger("Relay")
@@ -119,6 +120,11 @@ def _uid(context: click.Context, option: click.Parameter, value: str | None) -> 
     default=None,
     help="Local address of the media towards the CRS. [default: as the host routes]",
 )
+@click.option(
+    NO_RDRAND,
+    is_flag=True,
+    help="Do without the processor's RdRand: for laboratories only.",
+)
 @click.version_option(AGENT.partition("/")[2], prog_name="cig-relay")
 def main(
     config_path: Path,
@@ -130,6 +136,7 @@ def main(
     log_path: Path | None,
     log_level: str,
     tel_addr: str | None,
+    no_rdrand: bool,
 ) -> None:
     """Carry the media and hold the keys of the Cryptify Interconnect Gateway."""
     os.umask(0o077)
@@ -141,6 +148,7 @@ def main(
         server_uid=server_uid,
         engines=engines,
         tel_addr=tel_addr,
+        rdrand=not no_rdrand,
     )
     sys.exit(_run(options, log_path, _LEVELS[log_level.lower()]))
 
@@ -163,8 +171,10 @@ def _run(options: Options, log_path: Path | None, level: int) -> int:
     try:
         protect_memory()
         _lock_memory()
-        require_entropy()
-        uvloop.run(_life(options, loaded, handler))
+        if options.rdrand:
+            require_rdrand()
+        random = open_source(rdrand=options.rdrand)
+        uvloop.run(_life(options, loaded, handler, random))
     except (CigError, OSError) as error:
         _log.warning("cig-relay gives up: %s", error)
         if log_path is not None:
@@ -185,9 +195,12 @@ def _lock_memory() -> None:
 
 
 async def _life(
-    options: Options, loaded: Loaded[MediaPart], handler: logs.ReopenableFileHandler
+    options: Options,
+    loaded: Loaded[MediaPart],
+    handler: logs.ReopenableFileHandler,
+    random: RandomSource,
 ) -> None:
-    await Relay(options, loaded, handler).run()
+    await Relay(options, loaded, handler, random).run()
 
 
 if __name__ == "__main__":

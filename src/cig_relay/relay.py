@@ -39,7 +39,7 @@ from cig_relay.keys.raw_import import RawImport
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.engine import MediaSettings
 from cig_relay.media.python_engine import PythonMediaEngine
-from cig_relay.randomness.source import has_rdrand, random_bytes
+from cig_relay.randomness.source import NO_RDRAND, RandomSource, kernel_bytes
 
 _log = logging.getLogger("Relay")
 
@@ -64,24 +64,34 @@ class Options:
     server_uid: int
     engines: int
     tel_addr: str | None
+    rdrand: bool
 
 
 class Relay:
     """The running daemon; `run` is its whole life."""
 
     def __init__(
-        self, options: Options, loaded: Loaded[MediaPart], log: ReopenableFileHandler
+        self,
+        options: Options,
+        loaded: Loaded[MediaPart],
+        log: ReopenableFileHandler,
+        random: RandomSource,
     ) -> None:
         self._options = options
+        self._random = random
         self._configuration = RelayConfiguration(options.config, loaded)
         self._log = log
         self._stop = asyncio.Event()
         self._reload_wanted = asyncio.Event()
         self._look_at_route = asyncio.Event()
         self._tel_addr = TelAddress(options.tel_addr)
-        self._pool = EnginePool(options.engines, listener=self._engines_changed)
+        self._pool = EnginePool(
+            options.engines,
+            listener=self._engines_changed,
+            options=() if options.rdrand else (NO_RDRAND,),
+        )
         self._clock = SystemClock()
-        keystore = Keystore(options.userdata, random_bytes=random_bytes)
+        keystore = Keystore(options.userdata, random_bytes=self._random.random_bytes)
         self._holder = KeyHolder(keystore, self._pool, self._clock)
         self._keeper = KeyKeeper(self._holder, self._clock, self._keys_ending)
         self._intake = KeyIntake(self._holder, self._pool, self._clock, self._keys_installed)
@@ -105,8 +115,10 @@ class Relay:
     async def _with_engines(self) -> None:
         await self._load_keys()
         journal = self._open_journal()
+        # No secret is made of these: SSRCs, first numbers of streams, transactions, intervals.
+        # They are the kernel's, so that calls that are up go on where RdRand fails.
         media = PythonMediaEngine(
-            self._configuration.part.settings, clock=self._clock, random_bytes=random_bytes
+            self._configuration.part.settings, clock=self._clock, random_bytes=kernel_bytes
         )
 
         def configure(settings: MediaSettings) -> None:
@@ -136,7 +148,7 @@ class Relay:
             holder=self._holder,
             journal=journal,
             clock=self._clock,
-            random_bytes=random_bytes,
+            random_bytes=self._random.random_bytes,
         )
         return RelayService(
             pool=self._pool,
@@ -151,6 +163,7 @@ class Relay:
             configuration=self._configuration,
             before_hello=self._raw_import.look,
             import_problem=lambda: self._intake.problem,
+            random=self._random,
         )
 
     async def _serve(self) -> None:
@@ -259,13 +272,13 @@ class Relay:
         _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
         _log.log(INIT, "keys are taken on %s and from cig.raw", self._options.keys_socket)
         await self._configuration.tell()
-        rdrand = has_rdrand()
-        if rdrand:
-            _log.log(INIT, "processor has RdRand")
+        if self._options.rdrand:
+            _log.log(INIT, "random octets from %s", self._random.sources)
         else:
             _log.warning(
-                "processor %s RdRand, which the manual asks for; random numbers are the kernel's",
-                "lacks" if rdrand is False else "may lack",
+                "%s: RANDOM OCTETS COME FROM THE KERNEL ALONE. The manual asks for RdRand: this is "
+                "for laboratories, NOT for real calls",
+                NO_RDRAND,
             )
 
     def _engines_changed(self, available: int, total: int) -> None:

@@ -145,6 +145,7 @@ class ServerView:
         return (
             ("Calls in the relay", str(relay.calls)),
             ("SIP ports free", str(relay.ports_free)),
+            ("Random source", relay.random),
             *_counted(relay.counters, "Relay"),
         )
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cig_setup.console import Console, SetupError
 
-# What compiles pjsua2. uuid-dev: without it pjsip makes its tags and
-# Call-IDs with rand(), which a stranger could guess.
+# What compiles pjsua2, and our own module: with g++ comes gcc. uuid-dev: without it pjsip makes
+# its tags and Call-IDs with rand(), which a stranger could guess.
 BUILD_PACKAGES = [
     "ca-certificates",
     "g++",
@@ -32,6 +32,7 @@ TEST_PACKAGES = ["sip-tester", "tshark"]
 
 PROGRAMS = {
     "g++": "a C++ compiler",
+    "gcc": "a C compiler",
     "make": "make",
     "pkg-config": "pkg-config",
     "swig": "SWIG",

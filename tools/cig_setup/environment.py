@@ -17,6 +17,9 @@ from cig_setup.console import Console, SetupError
 OLDEST, NEWEST = (3, 11), (3, 13)
 PIP_OPTIONS = ["--disable-pip-version-check", "--no-input"]
 
+# What says how the project is installed, besides the C sources in src.
+PROJECT_FILES = ["pyproject.toml", "setup.py"]
+
 # What a stamp holds from an installation's begin to its end.
 PENDING = "pending"
 
@@ -86,9 +89,16 @@ class Environment:
         self._stamp("pjsua2", stamp)
 
     def install_project(self) -> None:
-        """Install the project itself, editable: the commands run what lies in src."""
-        stamp = self._hash("project", (self._project / "pyproject.toml").read_bytes())
-        if self._stamped("project", stamp):
+        """Install the project itself, editable: the commands run what lies in src.
+
+        That compiles its extension module too, whose file lies beside its source. It is in no
+        commit, so it may be gone, as in a folder that was cleaned, while the stamp is there.
+        """
+        modules = sorted((self._project / "src").rglob("*.c"))
+        sources = [*(self._project / name for name in PROJECT_FILES), *modules]
+        stamp = self._hash("project", b"\0".join(path.read_bytes() for path in sources))
+        compiled = all(any(module.parent.glob(f"{module.stem}.*.so")) for module in modules)
+        if compiled and self._stamped("project", stamp):
             return
         options = ["--no-deps", "--no-build-isolation", "--editable", str(self._project)]
         self._pip("installing the project itself", options)

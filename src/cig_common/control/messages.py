@@ -261,6 +261,7 @@ class StatusReply(Record):
 
     ``periods`` are those of the keystore, oldest first; ``keys_ending`` is the warning that stands.
     ``keystore`` says in words what the keystore is sealed by.
+    ``random`` says where random octets come from; it begins with ``FAILED:`` when there are none.
     """
 
     engines_available: int
@@ -269,6 +270,7 @@ class StatusReply(Record):
     identity: Identity | None
     calls: int
     ports_free: int
+    random: str
     counters: dict[str, int]
     periods: tuple[PeriodRow, ...]
     keys_ending: KeysEnding | None

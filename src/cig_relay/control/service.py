@@ -17,6 +17,7 @@ from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaEngine
+from cig_relay.randomness.source import FAILED, RandomSource
 
 AGENT = "cig-relay/2.7.0"
 
@@ -45,6 +46,7 @@ class RelayService:
     tel_addr: Callable[[], str]
     sip_addr: Callable[[str, str], str]
     configuration: RelayConfiguration
+    random: RandomSource
     counters: Counter[str] = field(default_factory=Counter)
     before_hello: Callable[[], Awaitable[None]] = _nothing
     import_problem: Callable[[], str] = str
@@ -82,21 +84,27 @@ class RelayService:
         counted = Counter(self.counters)
         counted.update(self.media.counters())
         counted.update(self.pool.counters())
+        random = self.random.state()
+        # Read after the state was asked for, which may be what finds a source broken.
+        counted["random_failures"] = self.random.failures
         return StatusReply(
             engines_available=self.pool.available,
             engines_total=self.pool.total,
-            crypto_state=self._crypto_state(),
+            crypto_state=self._crypto_state(random),
             identity=self.holder.identity,
             calls=self.media.calls(),
             ports_free=self.media.ports_free(),
+            random=random,
             counters=dict(counted),
             periods=self.holder.rows(self.clock.utc()),
             keys_ending=self.keeper.warning,
             keystore=self.holder.wrapping,
         )
 
-    def _crypto_state(self) -> str:
+    def _crypto_state(self, random: str) -> str:
         now = self.clock.utc()
+        if random.startswith(FAILED):
+            return f"there are no random octets: {random.removeprefix(FAILED)}"
         if not self.pool.available:
             return "no crypto engine is running: see relay.log"
         if self.journal.broken:

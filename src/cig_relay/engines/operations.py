@@ -26,6 +26,7 @@ from cig_relay.engines.wire import (
     Signature,
     Verify,
 )
+from cig_relay.randomness.errors import EntropyError
 from mikey_sakke import initiator, receiver
 from mikey_sakke.errors import MikeySakkeError, PeriodError
 from mikey_sakke.keys import UserKeys
@@ -42,9 +43,14 @@ class Operations:
         self._months: dict[str, UserKeys] = {}
 
     def answer(self, request: Record) -> Record:
-        """Carry out one request; whatever goes wrong with it becomes `Refused` or `Failed`."""
+        """Carry out one request; whatever goes wrong with it becomes `Refused` or `Failed`.
+
+        Raises EntropyError alone, since an engine without random octets is of no further use.
+        """
         try:
             return self._run(request)
+        except EntropyError:
+            raise
         except MikeySakkeError as error:
             return Refused(error.reason.value, str(error))
         except Exception as error:

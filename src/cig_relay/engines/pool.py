@@ -91,6 +91,7 @@ class EnginePool:
     ``listener`` is told, in the loop, how many of them are available and of how many, whenever
     that changes. An engine that does not answer within ``timeout`` seconds counts as hung. At most
     ``waiting`` operations wait for an engine, by default 64 for each.
+    ``options`` go on each engine's command line.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class EnginePool:
         listener: Callable[[int, int], None] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         waiting: int | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         self.total = size
         self.restarts = 0
@@ -107,6 +109,7 @@ class EnginePool:
         self._listener = listener
         self._told: int | None = None
         self._timeout = timeout
+        self._options = options
         self._alive: set[EngineWorker] = set()
         self._turns = Turns[EngineWorker](WAITING_PER_ENGINE * size if waiting is None else waiting)
         self._lives: set[asyncio.Task[Any]] = set()
@@ -136,7 +139,7 @@ class EnginePool:
     async def start(self) -> None:
         """Start all engines; raises EngineError when one does not get ready."""
         spawned = await asyncio.gather(
-            *(EngineWorker.spawn(_START_TIMEOUT) for _ in range(self.total)),
+            *(EngineWorker.spawn(_START_TIMEOUT, self._options) for _ in range(self.total)),
             return_exceptions=True,
         )
         for worker in spawned:
@@ -272,17 +275,19 @@ class EnginePool:
                 old.wipe()
             return answer
 
-        async with self._loading:
-            try:
-                answer = await self._run(Load.__name__, work, _LOAD_TIMEOUT, urgent=True)
-                _checked(Ready, Load.__name__, answer)
-            finally:
-                if self._keys is not fresh:
-                    fresh.wipe()
-            # A busy engine gets the new keys as soon as it is free: see _release.
-            idle = map(self._release, self._turns.take_idle())
-            await asyncio.gather(*(task for task in idle if task is not None))
-        self._tell()
+        try:
+            async with self._loading:
+                try:
+                    answer = await self._run(Load.__name__, work, _LOAD_TIMEOUT, urgent=True)
+                    _checked(Ready, Load.__name__, answer)
+                finally:
+                    if self._keys is not fresh:
+                        fresh.wipe()
+                # A busy engine gets the new keys as soon as it is free: see _release.
+                idle = map(self._release, self._turns.take_idle())
+                await asyncio.gather(*(task for task in idle if task is not None))
+        finally:
+            self._tell()
 
     async def _refresh(self, worker: EngineWorker) -> None:
         while worker.usable and not self._is_current(worker):
@@ -335,7 +340,7 @@ class EnginePool:
         while True:
             await asyncio.sleep(pause.after(lifetime))
             try:
-                return await EngineWorker.spawn(_START_TIMEOUT)
+                return await EngineWorker.spawn(_START_TIMEOUT, self._options)
             except (OSError, EngineDied) as error:
                 _log.warning("no crypto engine could be started: %s", error)
                 lifetime = 0.0
@@ -357,6 +362,9 @@ class EnginePool:
         return task
 
     def _tell(self) -> None:
+        # That engines take new keys one after the other is no news; what comes of it is.
+        if self._loading.locked():
+            return
         if self._listener is not None and self._told != self.available:
             self._told = self.available
             self._listener(self._told, self.total)

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main program of a crypto engine: ``python -m cig_relay.engines.process PARENT``.
+"""The main program of a crypto engine: ``python -m cig_relay.engines.process PARENT [OPTION]``.
 
 It takes requests from the socket that is its standard input, one after the other, and ends when
 that is closed or when the process PARENT ends, even by SIGKILL. A request that fails ends itself,
-not the engine.
+not the engine. ``--no-rdrand`` is for hosts without that instruction.
 
 Before it says that it is there, and so before it is given a key, it tests itself, locks its memory
 and shuts itself in (`cig_relay.engines.sandbox`). From then on it can write no file, no log and no
 traceback: what ends it is told by its exit status alone.
+
+An engine whose random source fails answers so and ends: the one that takes its place tests its
+source anew, and does not get ready where it is broken.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from cig_relay.engines.hardening import die_with_parent, lock_memory, protect_me
 from cig_relay.engines.operations import Operations
 from cig_relay.engines.sandbox import CHANNEL, confine
 from cig_relay.engines.self_test import self_test
-from cig_relay.engines.wire import Started, decode, encode
-from cig_relay.randomness.source import random_bytes
+from cig_relay.engines.wire import Failed, Started, decode, encode
+from cig_relay.randomness.errors import EntropyError
+from cig_relay.randomness.source import NO_RDRAND, open_source
 from umsg.framing import FrameDecoder
 
 _RECEIVE_OCTETS = 65536
@@ -37,8 +41,12 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         # These go to a whole group (a terminal, systemd): the relay decides when engines end.
         signal.signal(number, signal.SIG_IGN)
-    operations = Operations(random_bytes)
-    self_test(random_bytes)
+    try:
+        random = open_source(rdrand=NO_RDRAND not in sys.argv[2:])
+    except EntropyError as error:
+        raise SystemExit(f"crypto engine: {error}") from None
+    operations = Operations(random.random_bytes)
+    self_test(random.random_bytes)
     with socket.socket(fileno=CHANNEL) as channel, suppress(ConnectionError):
         started = Started(locked=lock_memory(_ROOM), filtered=confine())
         channel.sendall(encode(0, started))
@@ -51,7 +59,12 @@ def serve(channel: socket.socket, operations: Operations) -> None:
     while octets := channel.recv(_RECEIVE_OCTETS):
         for payload in frames.feed(octets):
             number, request = decode(payload)
-            channel.sendall(encode(number, operations.answer(request)))
+            try:
+                answer = operations.answer(request)
+            except EntropyError as error:
+                channel.sendall(encode(number, Failed(str(error))))
+                return
+            channel.sendall(encode(number, answer))
 
 
 if __name__ == "__main__":

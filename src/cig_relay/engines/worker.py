@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,14 +73,18 @@ class EngineWorker:
             return f"signal {-code}"
 
     @staticmethod
-    async def spawn(timeout: float) -> EngineWorker:
-        """Start an engine and wait until it is ready; raises EngineDied or OSError."""
+    async def spawn(timeout: float, options: Sequence[str] = ()) -> EngineWorker:
+        """Start an engine and wait until it is ready; raises EngineDied or OSError.
+
+        ``options`` are added to its command line; see `cig_relay.engines.process`.
+        """
         ours, theirs = socket.socketpair()
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *("-P", "-m", "cig_relay.engines.process", str(os.getpid())),
+                    *options,
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": _python_path()},

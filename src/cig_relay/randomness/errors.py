@@ -7,7 +7,14 @@ from cig_common.errors import LocalError
 
 
 class EntropyError(LocalError):
-    """The kernel's random number generator is not ready yet."""
+    """No random octets can be given: a source of entropy is not ready, or has failed."""
 
     log_code = "entropy"
     retryable = True
+
+
+class NoRdRandError(EntropyError):
+    """The processor has no RdRand, or this host does not let us use it."""
+
+    log_code = "no-rdrand"
+    retryable = False

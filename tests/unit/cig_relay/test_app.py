@@ -27,12 +27,14 @@ from cig_common.control.messages import (
 )
 from cig_material.material import KeyMaterial, PeriodKeys
 from cig_relay.keys.keystore import Keystore
+from cig_relay.randomness.source import BOTH
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.periods import month_of
 from mikey_sakke.secret import Secret
 from unit.cig_relay.control.harness import Peer, bang
 from unit.cig_relay.engines.children import may_lock_memory
 from unit.cig_relay.keys.lab import GATEWAY, domain, kms, material, user
+from unit.cig_relay.randomness.host import HAS_RDRAND, OPTIONS
 
 CONFIG = """
 interfaces {
@@ -58,17 +60,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def _start(folder: Path, *arguments: str, notify: str = "") -> asyncio.subprocess.Process:
+async def _start(
+    folder: Path,
+    *arguments: str,
+    notify: str = "",
+    program: tuple[str, ...] = ("-m", "cig_relay.app"),
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "cig_relay.app",
+        *program,
         *("--config", str(folder / "cig.conf")),
         *("--userdata", str(folder / "userdata")),
         *("--socket", str(folder / "relay.sock")),
         *("--keys-socket", str(folder / "keys.sock")),
         *("--log", str(folder / "relay.log")),
         *("--engines", "2"),
+        *OPTIONS,
         *arguments,
         env={**ENVIRONMENT, "NOTIFY_SOCKET": notify},
         stdout=asyncio.subprocess.PIPE,
@@ -77,12 +84,12 @@ async def _start(folder: Path, *arguments: str, notify: str = "") -> asyncio.sub
 
 
 @asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _running(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start the program and wait until it says that it is ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(folder / "notify.sock"))
         told.setblocking(False)
-        process = await _start(folder, notify=str(folder / "notify.sock"))
+        process = await _start(folder, *arguments, notify=str(folder / "notify.sock"))
         try:
             loop = asyncio.get_running_loop()
             assert await asyncio.wait_for(loop.sock_recv(told, 100), 30) == b"READY=1"
@@ -118,6 +125,7 @@ async def test_serves_and_stops(folder: Path) -> None:
         "memory is locked"
         if may_lock_memory()
         else "memory is not locked, so that keys may be written",
+        f"random octets from {BOTH}" if HAS_RDRAND else "RANDOM OCTETS COME FROM THE KERNEL",
         "stopped",
     ):
         assert line in log
@@ -180,6 +188,40 @@ async def test_other_processes_of_the_user_cannot_look_into_it(folder: Path) -> 
             with suppress(PermissionError):  # for those who may trace any process
                 assert [fd.name for fd in Path(f"/proc/{pid}/fd").iterdir()] == ["0"]
                 assert Path(f"/proc/{pid}/fd/0").readlink().name.startswith("socket:")
+
+
+async def test_a_processor_without_rdrand_is_refused_and_told(folder: Path) -> None:
+    (folder / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu aes\n")
+    # The real program, which is shown another processor.
+    code = (
+        "import functools, pathlib, sys; from cig_relay import app;"
+        "path = pathlib.Path(sys.argv.pop(1));"
+        "app.require_rdrand = functools.partial(app.require_rdrand, path);"
+        "sys.argv = [word for word in sys.argv if word != '--no-rdrand'];"
+        "app.main()"
+    )
+    process = await _start(folder, program=("-c", code, str(folder / "cpuinfo")))
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, out) == (1, b"")
+    for text in (err.decode(), (folder / "relay.log").read_text()):
+        assert "the processor must support RdRand" in text
+        assert f"{folder / 'cpuinfo'} does not list rdrand" in text
+        assert "start cig-relay with --no-rdrand" in text
+    assert not (folder / "relay.sock").exists()
+
+
+async def test_a_laboratory_does_without_rdrand_and_everybody_sees_it(folder: Path) -> None:
+    async with _running(folder, "--no-rdrand") as process:
+        log = (folder / "relay.log").read_text()
+        (line,) = [line for line in log.splitlines() if "RANDOM OCTETS" in line]
+        assert "Relay[WARN]: --no-rdrand: RANDOM OCTETS COME FROM THE KERNEL ALONE" in line
+        peer = await Peer.connect(folder / "relay.sock")
+        status = await peer.expect(StatusReply, StatusRequest())
+        assert status.random == "kernel alone (--no-rdrand)"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for pid in children:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\x00")
+            assert b"--no-rdrand" in command
 
 
 async def test_a_second_relay_leaves_userdata_alone(folder: Path) -> None:

@@ -185,6 +185,64 @@ class TestEnvironment:
         assert str(PROJECT) not in lock
 
 
+class TestProject:
+    FILES = ("pyproject.toml", "setup.py", "src/package/_module.c")
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        for name in self.FILES:
+            path = tmp_path / "project" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("1\n")
+        return tmp_path / "project"
+
+    @pytest.fixture
+    def environment(self, console: Console, tmp_path: Path, project: Path) -> Environment:
+        """An environment whose Python notes that it was called, and compiles."""
+        environment = Environment(console, tmp_path / "venv", project)
+        environment.python.parent.mkdir(parents=True)
+        module = project / "src/package/_module.abi3.so"
+        environment.python.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ntouch {module}\n')
+        environment.python.chmod(0o755)
+        return environment
+
+    def calls(self, tmp_path: Path) -> int:
+        return len((tmp_path / "calls").read_text().splitlines())
+
+    def test_it_is_installed_once(self, environment: Environment, tmp_path: Path) -> None:
+        environment.install_project()
+        environment.install_project()
+        assert self.calls(tmp_path) == 1
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_change_of_what_it_is_made_from_installs_it_anew(
+        self, environment: Environment, project: Path, tmp_path: Path, name: str
+    ) -> None:
+        environment.install_project()
+        (project / name).write_text("2\n")
+        environment.install_project()
+        assert self.calls(tmp_path) == 2
+
+    def test_a_module_that_is_gone_is_compiled_anew(
+        self, environment: Environment, project: Path, tmp_path: Path
+    ) -> None:
+        environment.install_project()
+        (project / "src/package/_module.abi3.so").unlink()
+        environment.install_project()
+        assert self.calls(tmp_path) == 2
+
+    def test_the_real_module_is_compiled_from_its_source_alone(self, tmp_path: Path) -> None:
+        for name in ("pyproject.toml", "setup.py", "src/cig_relay/randomness/_rdrand.c"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
+        command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+        answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        assert "warning" not in answer.stderr
+        (module,) = (tmp_path / "src/cig_relay/randomness").glob("*.so")
+        assert module.name == "_rdrand.abi3.so"
+
+
 class TestGuards:
     AUDIO = "pjsip/src/pjsua-lib/pjsua_aud.c"
     TEXTS = "pjsip/src/pjsua-lib/pjsua_im.c"

@@ -37,11 +37,13 @@ from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaListener, MediaSettings, PortRange, SipAddress
 from cig_relay.media.python_engine import PythonMediaEngine
+from cig_relay.randomness.source import RandomSource, open_source
 from mikey_sakke import initiator
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.srtp import SrtpKeys
 from umsg.binding import call_digest
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, NOW, material, user
+from unit.cig_relay.randomness.host import HAS_RDRAND, OPTIONS
 
 LOOPBACK = "127.0.0.1"
 CALL_ID = "SxU+cQAE66+12m5j"
@@ -189,6 +191,7 @@ async def relay(
     allowed_uid: int | None = None,
     grace: float = 0.2,
     settings: MediaSettings = PORTS,
+    random: RandomSource | None = None,
 ) -> AsyncIterator[Rig]:
     """Run a relay whose userdata and socket are in ``folder`` (kept between runs)."""
     userdata = folder / "userdata"
@@ -196,8 +199,13 @@ async def relay(
     if keys is not None:
         os.utime(Keystore(userdata).save(keys), (now, now))
     clock = ManualClock(now)
+    random = random or open_source(rdrand=HAS_RDRAND)
     servers: list[ControlServer] = []
-    pool = EnginePool(2, listener=lambda a, t: [s.engines_changed(a, t) for s in servers] and None)
+    pool = EnginePool(
+        2,
+        listener=lambda a, t: [s.engines_changed(a, t) for s in servers] and None,
+        options=OPTIONS,
+    )
     await pool.start()
     media = WatchedMediaEngine(settings)
     try:
@@ -207,7 +215,11 @@ async def relay(
             userdata / ".replay.journal", now=now, skew=300.0, keys_before=holder.older_than
         )
         crypto = CallCrypto(
-            pool=pool, holder=holder, journal=journal, clock=clock, random_bytes=os.urandom
+            pool=pool,
+            holder=holder,
+            journal=journal,
+            clock=clock,
+            random_bytes=random.random_bytes,
         )
         keeper = KeyKeeper(holder, clock, lambda warning: [s.keys_ending(warning) for s in servers])
         service = RelayService(
@@ -221,6 +233,7 @@ async def relay(
             tel_addr=lambda: LOOPBACK,
             sip_addr=lambda server_bind, peer: server_bind or LOOPBACK,
             configuration=relay_configuration(folder, media),
+            random=random,
         )
         path = folder / "relay.sock"
         uid = os.geteuid() if allowed_uid is None else allowed_uid

@@ -40,6 +40,7 @@ from mikey_sakke.kms import MasterKeys
 from mikey_sakke.secret import Secret
 from unit.cig_relay.control.harness import bang, place
 from unit.cig_relay.keys.lab import ALICE, GATEWAY
+from unit.cig_relay.randomness.host import OPTIONS
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 MONTHS = [datetime(2027 + n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(15)]
@@ -222,7 +223,7 @@ class Walk:
 async def walk(tmp_path: Path) -> AsyncIterator[Walk]:
     tmp_path.chmod(0o700)
     clock = ManualClock(MONTHS[0].timestamp())
-    pool = EnginePool(1)
+    pool = EnginePool(1, options=OPTIONS)
     await pool.start()
     keystore = Keystore(tmp_path)
     holder = KeyHolder(keystore, pool, clock)

@@ -21,6 +21,7 @@ from umsg.binding import ANSWER_INFO
 from umsg.framing import FrameDecoder
 from unit.cig_relay.engines.watching import Availability
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, NOW, domain, kms, material, period_keys, user
+from unit.cig_relay.randomness.host import OPTIONS
 
 PERIOD = "2026-11-1"
 BINDING = bytes(range(32))
@@ -33,7 +34,7 @@ def availability() -> Availability:
 
 @pytest_asyncio.fixture
 async def pool(availability: Availability) -> AsyncIterator[EnginePool]:
-    engines = EnginePool(2, listener=availability)
+    engines = EnginePool(2, listener=availability, options=OPTIONS)
     await engines.start()
     await engines.load(material())
     yield engines

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -24,6 +24,7 @@ from mikey_sakke.errors import SecretError
 from unit.cig_relay.engines.children import ENVIRONMENT, run_python_with_memlock
 from unit.cig_relay.engines.watching import Availability, ends
 from unit.cig_relay.keys.lab import material
+from unit.cig_relay.randomness.host import OPTIONS
 
 PERIOD, LATER = "2026-11-1", "2026-11-2"
 HUNG = 2.0
@@ -39,7 +40,9 @@ def availability() -> Availability:
 async def _running(
     size: int, availability: Availability, *, keys: bool = True, waiting: int | None = None
 ) -> AsyncIterator[EnginePool]:
-    engines = EnginePool(size, listener=availability, timeout=HUNG, waiting=waiting)
+    engines = EnginePool(
+        size, listener=availability, timeout=HUNG, waiting=waiting, options=OPTIONS
+    )
     await engines.start()
     try:
         if keys:
@@ -74,8 +77,8 @@ def _every_new_engine(do: Callable[[EngineWorker], None]) -> Iterator[None]:
     """Do something to each engine that starts, just before it would be given keys or work."""
     spawn = EngineWorker.spawn
 
-    async def spawned(timeout: float) -> EngineWorker:
-        worker = await spawn(timeout)
+    async def spawned(timeout: float, options: Sequence[str] = ()) -> EngineWorker:
+        worker = await spawn(timeout, options)
         do(worker)
         return worker
 
@@ -337,11 +340,10 @@ async def test_keys_that_cost_two_engines_are_given_up(availability: Availabilit
         _signal_all(pool, signal.SIGSTOP)
         load = asyncio.create_task(pool.load(material()))
         await _until(lambda: pool.available == 0)
-        availability.then = lambda available: _signal_all(pool, signal.SIGKILL)
-        _signal_all(pool, signal.SIGKILL)
-        with pytest.raises(EngineError, match="Load cost two crypto engines"):
-            await load
-        availability.then = lambda available: None
+        with _every_new_engine(lambda worker: os.kill(worker.pid, signal.SIGKILL)):
+            _signal_all(pool, signal.SIGKILL)
+            with pytest.raises(EngineError, match="Load cost two crypto engines"):
+                await load
         await pool.load(material())
         await _sign(pool)
 
@@ -421,7 +423,7 @@ def test_engines_end_with_a_relay_that_is_killed() -> None:
         "import asyncio, os, signal, sys\n"
         "from cig_relay.engines.pool import EnginePool\n"
         "async def main():\n"
-        "    pool = EnginePool(2)\n"
+        f"    pool = EnginePool(2, options={OPTIONS!r})\n"
         "    await pool.start()\n"
         "    print(*pool.pids(), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -442,12 +444,12 @@ def test_engines_end_with_a_relay_that_is_killed() -> None:
 
 # --- protection ---------------------------------------------------------------------------------
 
-PROTECTION = """
+PROTECTION = f"""
 import asyncio, logging, sys
 from cig_relay.engines.pool import EnginePool
 
 async def main():
-    pool = EnginePool(2)
+    pool = EnginePool(2, options={OPTIONS!r})
     await pool.start()
     print(pool.counters())
     await pool.close()

@@ -20,6 +20,7 @@ from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.keystore import Keystore
 from unit.cig_relay.keys.lab import material, period_keys
+from unit.cig_relay.randomness.host import OPTIONS
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -30,7 +31,7 @@ def at(text: str) -> float:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[EnginePool]:
-    pool = EnginePool(1)
+    pool = EnginePool(1, options=OPTIONS)
     await pool.start()
     yield pool
     await pool.close()

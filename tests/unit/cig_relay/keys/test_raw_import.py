@@ -30,6 +30,7 @@ from cig_relay.keys.raw_file import RawFile, RawFileError, set_aside
 from cig_relay.keys.raw_import import RawImport
 from mikey_sakke.secret import Secret
 from unit.cig_relay.keys.lab import NOW, material, period_keys
+from unit.cig_relay.randomness.host import OPTIONS
 
 NOBODY = 65534
 
@@ -68,7 +69,7 @@ async def rig(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator
     userdata = tmp_path / "userdata"
     userdata.mkdir(mode=0o700)
     clock = ManualClock(NOW)
-    pool = EnginePool(1)
+    pool = EnginePool(1, options=OPTIONS)
     await pool.start()
     keystore = Keystore(userdata)
     holder = KeyHolder(keystore, pool, clock)
