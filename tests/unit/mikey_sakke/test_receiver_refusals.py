@@ -147,6 +147,23 @@ def test_other_maps_work_without_the_profile():
     assert generic.sessions == direct.sessions
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        GenericCs(1, 1, False, b"\0", b"", b""),
+        GenericCs(1, 0, False, b"\0\1", b"", b""),
+        GenericCs(1, 0, False, b"\0", bytes(3), b""),
+        GenericCs(1, 0, False, b"\0", bytes(10), b""),
+        GenericCs(1, 0, True, b"\0", bytes(4), b""),
+    ],
+    ids=["no-srtp", "a-choice", "half-an-ssrc", "roc-without-s", "s-without-roc"],
+)
+def test_sessions_that_are_not_srtp_or_unclear_are_refused(first):
+    raw = with_map(GenericIdMap((first, GenericCs(2, 0, False, b"\0", b"", b""))))
+    with pytest.raises(UnsupportedError):
+        process(raw, profile=profile.RFC6509)
+
+
 def test_one_session_or_mixed_policies_are_refused_everywhere():
     for cs_map in (SrtpIdMap((SrtpCs(0, 1),)), SrtpIdMap((SrtpCs(0, 1), SrtpCs(1, 0)))):
         with pytest.raises(UnsupportedError):
