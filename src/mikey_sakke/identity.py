@@ -16,7 +16,13 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from mikey_sakke.errors import IdentifierError, IdentityError, MalformedError, ParameterError
+from mikey_sakke.errors import (
+    IdentifierError,
+    IdentityError,
+    MalformedError,
+    ParameterError,
+    PeriodError,
+)
 from mikey_sakke.identifiers import (
     ID_SCHEME_HASHED_UID,
     ID_SCHEME_TEL,
@@ -86,7 +92,7 @@ class IdentityScheme(Protocol):
         """Give the identifier of a URI in a period; raises `IdentifierError`."""
 
     def period_of(self, t: float) -> str:
-        """Give the period of a time in seconds since 1970."""
+        """Give the period of a time in seconds since 1970, or raise `PeriodError`."""
 
     def acceptable_periods(
         self, now: float, *, days_before: int = DAYS_BEFORE, days_after: int = DAYS_AFTER
@@ -211,10 +217,10 @@ class HashedUid:
         )
 
     def period_of(self, t: float) -> str:
-        """Give the number of the period of a time; raises `ParameterError` before the first."""
+        """Give the number of the period of a time; raises `PeriodError` before the first."""
         number = (math.floor(t) + NTP_TO_UNIX - self.period_offset) // self.period_seconds
         if number < 0:
-            raise ParameterError("a time before the first key period has no key period")
+            raise PeriodError("a time before the first key period has no key period")
         return str(number)
 
     def period_begin(self, period: str) -> int:
