@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program ``cig-lab``: the demo, a lab that stays up, and the secure phone's keypad."""
+"""The program ``cig-lab``: the demo, a lab that stays up, its phone's keypad, and its KMS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import click
+
+from cig_lab.kms.commands import kms
 
 MGMT_PORT = 8083
 VERSION = "2.7.0"
@@ -75,6 +77,9 @@ def dial(number: str) -> None:
     from cig_lab.remote import main as run
 
     sys.exit(run(number))
+
+
+main.add_command(kms)
 
 
 if __name__ == "__main__":

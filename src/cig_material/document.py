@@ -2,8 +2,9 @@
 """The key material document: one versioned CBOR map, the only form in which the keys are written.
 
 What is sealed for transport, what cig.raw holds, what the keystore seals and what an engine is
-given is this same map. Its encoding is deterministic (RFC 8949 section 4.2.1), so that equal
-material has equal octets. Fields of version 1, none of which may be missing or surplus:
+given is this same map. Its encoding is deterministic (RFC 8949 section 4.2.1), and its periods
+stand oldest first and its KMS in the order in which the periods name them, each once, so that
+equal material has equal octets. Fields of version 1, none of which may be missing or surplus:
 
 | field | value |
 | --- | --- |
@@ -56,9 +57,12 @@ _PERIOD_FIELDS = {
 
 
 def encode(material: KeyMaterial) -> bytes:
-    """Give the document of ``material``, secrets in clear."""
+    """Give the document of ``material``, secrets in clear.
+
+    Raises `MaterialError` for material that makes more than 61440 octets.
+    """
     kms = list(dict.fromkeys(keys.kms for keys in material.periods))
-    return cbor.encode(
+    octets = cbor.encode(
         {
             "v": VERSION,
             "uri": material.uri,
@@ -70,6 +74,9 @@ def encode(material: KeyMaterial) -> bytes:
             "periods": [_period_map(keys, kms) for keys in material.periods],
         }
     )
+    if len(octets) > MAX_OCTETS:
+        raise MaterialError(f"{_WHAT} is longer than {MAX_OCTETS} octets: take fewer periods")
+    return octets
 
 
 def decode(octets: bytes) -> KeyMaterial:
@@ -89,9 +96,12 @@ def decode(octets: bytes) -> KeyMaterial:
     if type(version) is int and version > VERSION:
         raise NewerVersionError(_WHAT, version, VERSION)
     try:
-        return _material(_checked(values, _FIELDS, _WHAT))
+        material = _material(_checked(values, _FIELDS, _WHAT))
     except ValueError as error:
         raise MaterialError(f"{_WHAT} is wrong: {error}") from None
+    if encode(material) != octets:
+        raise MaterialError(f"{_WHAT} is wrong: its KMS or its periods are not in their order")
+    return material
 
 
 def _kms_map(parameters: KmsParameters) -> dict[str, object]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_material.period import Period
 from mikey_sakke.errors import IdentifierError
 from mikey_sakke.identifiers import check_tel_uri
@@ -134,7 +134,8 @@ class KeyMaterial:
             _require(type(pin) is bytes and len(pin) == PIN_OCTETS, "certificate pin", PIN_OCTETS)
         if self.anchor_ca is not None:
             ca = self.anchor_ca
-            if type(ca) is not str or len(ca) > MAX_CA or "BEGIN CERTIFICATE" not in ca:
+            fits = type(ca) is str and len(ca) <= MAX_CA and ca.isascii()
+            if not fits or "BEGIN CERTIFICATE" not in ca:
                 raise ValueError("the CA certificate is not in PEM")
 
     @property

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cig_common.clock import SystemClock
+from cig_common.control.key_facts import KeysEnding
 from cig_common.control.messages import ConfigurationEvent
 from cig_common.errors import CigError, LocalError
 from cig_common.loading import Loaded
@@ -30,6 +31,7 @@ from cig_relay.control.server import ControlServer
 from cig_relay.control.service import AGENT, RelayService
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.engine import MediaSettings
@@ -40,7 +42,6 @@ _log = logging.getLogger("Relay")
 
 _ROUTE_SECONDS = 30.0
 _STOP_SECONDS = 4.0
-_ENGINE_TIMEOUT = 2.0
 
 
 class UserdataInUseError(LocalError):
@@ -74,10 +75,12 @@ class Relay:
         self._reload_wanted = asyncio.Event()
         self._look_at_route = asyncio.Event()
         self._tel_addr = TelAddress(options.tel_addr)
-        self._pool = EnginePool(
-            options.engines, listener=self._engines_changed, timeout=_ENGINE_TIMEOUT
+        self._pool = EnginePool(options.engines, listener=self._engines_changed)
+        self._clock = SystemClock()
+        self._holder = KeyHolder(
+            Keystore(options.userdata, random_bytes=random_bytes), self._pool, self._clock
         )
-        self._holder = KeyHolder(Keystore(options.userdata, random_bytes=random_bytes), self._pool)
+        self._keeper = KeyKeeper(self._holder, self._clock, self._keys_ending)
         self._server: ControlServer | None = None
 
     async def run(self) -> None:
@@ -97,7 +100,7 @@ class Relay:
     async def _with_engines(self) -> None:
         await self._load_keys()
         journal = self._open_journal()
-        clock = SystemClock()
+        clock = self._clock
         media = PythonMediaEngine(
             self._configuration.part.settings, clock=clock, random_bytes=random_bytes
         )
@@ -117,6 +120,7 @@ class Relay:
         service = RelayService(
             pool=self._pool,
             holder=self._holder,
+            keeper=self._keeper,
             journal=journal,
             crypto=crypto,
             media=media,
@@ -144,6 +148,7 @@ class Relay:
         loop.add_signal_handler(signal.SIGUSR1, self._reopen_log)
         background = [
             asyncio.create_task(self._follow_route()),
+            asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._reload_when_told()),
         ]
         _log.log(INIT, "ready on %s", self._options.socket)
@@ -162,7 +167,7 @@ class Relay:
     def _open_journal(self) -> ReplayJournal:
         return ReplayJournal(
             self._options.userdata / FILE_NAME,
-            now=SystemClock().utc(),
+            now=self._clock.utc(),
             skew=DEFAULT_SKEW,
             keys_before=self._holder.older_than,
         )
@@ -194,6 +199,7 @@ class Relay:
                 taken = await self._configuration.reload()
                 await self._load_keys()
                 await self._refresh_route()
+                self._keeper.look_soon()
                 if self._server is not None:
                     self._server.send_event(ConfigurationEvent(self._configuration.digest))
                     self._server.identity_changed()
@@ -240,6 +246,10 @@ class Relay:
         _log.info("crypto engines available %d/%d", available, total)
         if self._server is not None:
             self._server.engines_changed(available, total)
+
+    def _keys_ending(self, warning: KeysEnding | None) -> None:
+        if self._server is not None:
+            self._server.keys_ending(warning)
 
     def _reopen_log(self) -> None:
         try:

@@ -26,8 +26,10 @@ from cig_server.call.manager import CallManager
 from cig_server.call.model import Ending
 from cig_server.config_view import ServerPart, describe, server_part
 from cig_server.gateway import Gateway
+from cig_server.key_warnings import KeyWarnings
 from cig_server.mgmt.server import ManagementServer
 from cig_server.mgmt.token import create_token
+from cig_server.notify_script import DEFAULT_SCRIPT, NotifyScript
 from cig_server.relay.client import RelayClient
 from cig_server.reload import Reloader
 from cig_server.session_log import SessionLog
@@ -59,6 +61,7 @@ class Options:
     mgmt_token: Path | None
     log: Path | None
     session_log: Path | None
+    notify_script: Path
 
 
 class Server:
@@ -79,8 +82,11 @@ class Server:
             self.sip_settings, self.gateway.sip_event, on_refused=self.gateway.sip_refused
         )
         self.gateway.attach(self.relay, self.uif, self.sif)
+        self.notify_script = NotifyScript(options.notify_script)
+        self.key_warnings = KeyWarnings(self.notify_script)
+        self.gateway.on_keys_ending = self.key_warnings.take
         self.reloader = Reloader(options.config, loaded, self.gateway, self.clock)
-        self.view = ServerView(self.gateway, self.reloader, self.clock)
+        self.view = ServerView(self.gateway, self.reloader, self.key_warnings, self.clock)
         self.mgmt: ManagementServer | None = None
 
     async def _sign(self, wanted: SignatureWanted, period: str) -> bytes:
@@ -111,6 +117,7 @@ class Server:
         await self.sif.stop()
         await self.uif.stop()
         await self.relay.stop()
+        await self.notify_script.stop()
         if self.mgmt is not None:
             await self.mgmt.stop()
         self.session_log.close()
@@ -169,6 +176,13 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 @click.option("--mgmt-token", type=_PATH, help="File that gets the token of this run.")
 @click.option("--log", type=_PATH, help="File for cig.log; standard error if absent.")
 @click.option("--session-log", type=_PATH, help="File for session.log; none if absent.")
+@click.option(
+    "--notify-script",
+    type=_PATH,
+    default=DEFAULT_SCRIPT,
+    show_default=True,
+    help="What to run when something needs a person; see docs/notify.md.",
+)
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARN"]), default="INFO")
 @click.version_option(VERSION, prog_name="cig-server")
 def main(
@@ -178,6 +192,7 @@ def main(
     mgmt_token: Path | None,
     log: Path | None,
     session_log: Path | None,
+    notify_script: Path,
     log_level: str,
 ) -> None:
     """Signalling of the Cryptify-compatible interconnect gateway: UMSG, SIP, management.
@@ -187,7 +202,7 @@ def main(
     """
     # It asks for a reload; before there is anything to reload it must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    options = Options(config, relay_socket, mgmt_port, mgmt_token, log, session_log)
+    options = Options(config, relay_socket, mgmt_port, mgmt_token, log, session_log, notify_script)
     try:
         loaded = asyncio.run(load_beside(config, server_part))
     except ConfigError as error:

@@ -13,12 +13,15 @@ from collections.abc import Callable
 
 from cig_common.config import Configuration
 from cig_common.config.routing import Interface, route
+from cig_common.control.key_facts import Identity, KeysEnding
 from cig_common.control.messages import (
     ConfigurationEvent,
     EnginesEvent,
     HelloReply,
-    Identity,
     IdentityEvent,
+    KeysEndingEvent,
+    KeysReply,
+    KeysRequest,
     MediaLostEvent,
     StatusReply,
     StatusRequest,
@@ -67,7 +70,7 @@ class Gateway:
 
     ``config`` is looked at once for each new call, and by nothing that belongs to a call: a reload
     puts another one there. ``on_relay_configuration`` hears the digest of the relay's cig.conf,
-    and whether the relay has just come.
+    and whether the relay has just come; ``on_keys_ending`` the relay's warning about the keys.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Gateway:
         self._interfaces: Interfaces
         self.stopping = False
         self.on_relay_configuration: Callable[[bytes, bool], None] = lambda digest, fresh: None
+        self.on_keys_ending: Callable[[KeysEnding | None], None] = lambda warning: None
         manager.on_retired = self._forget
 
     def attach(self, relay: RelayClient, uif: UmsgInterface, sif: SipInterface) -> None:
@@ -227,6 +231,7 @@ class Gateway:
     def relay_connected(self, hello: HelloReply) -> None:
         """The relay is there: log in to the CRS as the identity that it holds."""
         self._identity_is(hello.identity)
+        self.on_keys_ending(hello.keys_ending)
         self.on_relay_configuration(hello.configuration, True)
 
     def relay_lost(self) -> None:
@@ -247,6 +252,8 @@ class Gateway:
                     logger.warning("crypto engines available: %d/%d", available, total)
             case IdentityEvent(identity=identity):
                 self._identity_is(identity)
+            case KeysEndingEvent(warning=warning):
+                self.on_keys_ending(warning)
             case ConfigurationEvent(digest=digest):
                 self.on_relay_configuration(digest, False)
             case TelBoundEvent(call=handle):
@@ -255,7 +262,7 @@ class Gateway:
     def _identity_is(self, identity: Identity | None) -> None:
         if identity is None:
             logger.warning(
-                "cig-relay holds no keys: put a keystore into its userdata folder and reload it; "
+                "cig-relay holds no keys: install key material with `cig-cli set-key`; "
                 "calls get 503 until then"
             )
         self.uif.set_identity(identity)
@@ -267,3 +274,8 @@ class Gateway:
                 return await self.relay.request(StatusRequest(), StatusReply)
         except (CigError, TimeoutError):
             return None
+
+    async def relay_keys(self) -> KeysReply:
+        """Ask the relay what keys there are; raises CigError or TimeoutError."""
+        async with asyncio.timeout(_STATUS_SECONDS):
+            return await self.relay.request(KeysRequest(), KeysReply)

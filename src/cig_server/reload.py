@@ -33,10 +33,11 @@ from cig_common.notify import notify, reloading
 from cig_server.config_view import ServerPart, changes, server_part
 from cig_server.gateway import Gateway
 from cig_server.mgmt.view import NeedsRestart, ReloadReport
+from cig_server.relay.client import REQUEST_SECONDS
 
 logger = logging.getLogger("Reload")
 
-_RELAY_SECONDS = LOAD_SECONDS + 10.0
+_RELAY_SECONDS = LOAD_SECONDS + REQUEST_SECONDS
 """For the relay's compiler; it gives up by itself before that, which costs no call."""
 _LINES_AT_ONCE = 100
 

@@ -3,15 +3,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from cig_common.clock import Clock
 from cig_common.config import Configuration
-from cig_common.control.messages import StatusReply
+from cig_common.control.key_facts import PeriodRow
+from cig_common.control.messages import KeysReply, StatusReply
 from cig_common.errors import CigError
 from cig_server.gateway import Gateway
+from cig_server.key_warnings import KeyWarnings
 from cig_server.mgmt.server import Counters
-from cig_server.mgmt.view import CallRow, ReloadReport, Rows, Status, UmsgRow
+from cig_server.mgmt.view import (
+    CallRow,
+    Keys,
+    PeriodView,
+    ReloadReport,
+    Rows,
+    Status,
+    UmsgRow,
+)
 from cig_server.reload import Reloader, summary
 from cig_server.uif.period import current_period
 
@@ -19,9 +30,12 @@ from cig_server.uif.period import current_period
 class ServerView:
     """Gives `cig_server.mgmt.view.GatewayView` from the gateway's parts."""
 
-    def __init__(self, gateway: Gateway, reloader: Reloader, clock: Clock) -> None:
+    def __init__(
+        self, gateway: Gateway, reloader: Reloader, warnings: KeyWarnings, clock: Clock
+    ) -> None:
         self._gateway = gateway
         self._reloader = reloader
+        self._warnings = warnings
         self._clock = clock
         self._started = clock.monotonic()
         self.management: Counters | None = None
@@ -71,6 +85,7 @@ class ServerView:
         connection = gateway.uif.connection
         problem = self._crypto_problem(relay)
         sip = self._reloader.listening
+        ends = max((row.ends for row in relay.periods), default=None) if relay else None
         return Status(
             relay_connected=gateway.relay.connected,
             engines_available=relay.engines_available if relay else 0,
@@ -81,6 +96,10 @@ class ServerView:
             umsg_connected=gateway.uif.connected,
             crypto_ok=not problem,
             crypto_periods=identity.periods if identity else (),
+            crypto_validity=_periods(relay.periods) if relay else (),
+            crypto_warning=relay.keys_ending.text if relay and relay.keys_ending else "",
+            crypto_ends=ends,
+            crypto_days_left=None if ends is None else _days(ends - self._clock.utc()),
             sip_bind_address=str(sip.bind) if sip.bind else None,
             umsg_problem="" if gateway.uif.connected else gateway.uif.complaint,
             crypto_problem=problem,
@@ -89,7 +108,11 @@ class ServerView:
                 *self._management_rows(),
                 *self._configuration_rows(),
             ),
-            umsg_rows=(*_keystore_rows(relay), *_counted(gateway.uif.counters, "UMSG")),
+            umsg_rows=(
+                *_keystore_rows(relay),
+                *_counted(gateway.uif.counters, "UMSG"),
+                *_counted(self._warnings.all_counters(), "Keys"),
+            ),
             sip_rows=(
                 ("SIP port", str(sip.port)),
                 ("Calls up", str(gateway.manager.live_count)),
@@ -98,6 +121,10 @@ class ServerView:
                 *_counted(gateway.sif.counters(), "SIP"),
             ),
         )
+
+    async def keys(self) -> Keys:
+        """Return what keys there are; raises CigError or TimeoutError."""
+        return _keys(await self._gateway.relay_keys())
 
     def _crypto_problem(self, relay: StatusReply | None) -> str:
         gateway = self._gateway
@@ -143,3 +170,43 @@ def _counted(counters: Mapping[str, int], prefix: str) -> Rows:
 
 def _keystore_rows(relay: StatusReply | None) -> Rows:
     return () if relay is None else (("Keystore sealed by", relay.keystore),)
+
+
+def _periods(rows: Sequence[PeriodRow]) -> tuple[PeriodView, ...]:
+    return tuple(
+        PeriodView(
+            period=row.period,
+            state=row.state.value,
+            accepted_from=row.accepted_from,
+            ends=row.ends,
+            accepted_until=row.accepted_until,
+            kms=row.kms,
+            kpak_sha256=row.kpak_digest.hex(),
+        )
+        for row in rows
+    )
+
+
+def _keys(reply: KeysReply) -> Keys:
+    identity = reply.identity
+    anchors = []
+    if identity is not None and identity.anchor_pin is not None:
+        anchors.append(f"pinned certificate, SHA-256 {identity.anchor_pin.hex()}")
+    if identity is not None and identity.anchor_ca is not None:
+        digest = hashlib.sha256(identity.anchor_ca.encode()).hexdigest()
+        anchors.append(f"CA certificates, SHA-256 of their PEM {digest}")
+    return Keys(
+        public_id=identity.public_id if identity else "",
+        security_domain=identity.domain if identity else "",
+        crs=identity.crs if identity else (),
+        anchor=" or ".join(anchors),
+        keystore=reply.path,
+        sealed_by=reply.sealed_by,
+        problem=reply.problem,
+        warning=reply.keys_ending.text if reply.keys_ending else "",
+        periods=_periods(reply.periods),
+    )
+
+
+def _days(seconds: float) -> float:
+    return round(seconds / 86_400, 2)

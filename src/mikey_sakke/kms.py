@@ -49,6 +49,10 @@ class MasterKeys(Guarded):
                 return cls(ksak=ksak, z=z)
         raise ParameterError("the random source gives no usable octets: it is broken")
 
+    def reveal(self) -> tuple[bytes, bytes]:
+        """Give copies of KSAK (32 octets) and z (128), for whoever has to store them."""
+        return self._ksak.reveal(), self._z.reveal()
+
     def issue_ssk(
         self, identifier: bytes, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
     ) -> tuple[bytes, bytes]:

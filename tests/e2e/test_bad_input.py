@@ -186,13 +186,38 @@ async def test_a_killed_relay_ends_both_parties_within_2_s_and_is_taken_back(
     await still_heard(*await call_up(lab))
 
 
-async def test_a_killed_engine_is_replaced_while_calls_go_on(lab: Environment) -> None:
-    secure, plain = await call_up(lab)
+def engines(lab: Environment) -> list[int]:
     children = Path(f"/proc/{lab.relay.pid}/task/{lab.relay.pid}/children").read_text().split()
     assert children, "the engines are processes of their own"
-    os.kill(int(children[-1]), signal.SIGKILL)
+    return list(map(int, children))
+
+
+async def test_a_killed_engine_is_replaced_while_calls_go_on(lab: Environment) -> None:
+    secure, plain = await call_up(lab)
+    os.kill(engines(lab)[-1], signal.SIGKILL)
     await still_heard(secure, plain)
     await still_heard(*await call_up(lab))
+
+
+async def test_engines_that_all_hang_cost_a_call_some_seconds_and_no_more(
+    lab: Environment,
+) -> None:
+    first = await call_up(lab)
+    for pid in engines(lab):
+        os.kill(pid, signal.SIGSTOP)
+    secure = await lab.phone.dial("+8888w101")
+    plain = await asyncio.wait_for(lab.sip_phone.incoming(), 30)
+    await plain.accept()
+    await asyncio.wait_for(secure.up, 10)
+    await still_heard(secure, plain)
+    await still_heard(*first)
+
+    async def replaced() -> bool:
+        status = await lab.ask("status")
+        return bool(status["engines_available"] == 3)
+
+    await until(replaced, 30)
+    assert in_log(lab, "cig-relay.log", "did not answer in 10 s and was ended")
 
 
 async def test_garbage_on_every_port_is_counted_and_ignored(lab: Environment) -> None:

@@ -14,10 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cig_common.control.key_facts import Identity, KeysEnding, PeriodRow
 from cig_common.control.media import LegStatistics, SipMedia, TelLeg
 from cig_common.control.record import Record
 
-VERSION = 2
+VERSION = 3
 """Version of this protocol; both sides must have the same one."""
 
 
@@ -168,6 +169,11 @@ class StatusRequest(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysRequest(Record):
+    """Asks what keys there are, as ``show keys`` shows it; nothing in the answer is secret."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareReloadRequest(Record):
     """Asks the relay to compile its cig.conf anew, and to use nothing of it yet.
 
@@ -189,33 +195,18 @@ class CommitReloadRequest(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity(Record):
-    """The public part of the loaded keystore.
-
-    ``periods`` are ``YYYY-MM-REVISION``, oldest first; ``crs`` are ``host:port``, in order of
-    preference; of ``anchor_pin`` (SHA-256 of the CRS's DER certificate) and ``anchor_ca`` (PEM)
-    at least one is set.
-    """
-
-    public_id: str
-    domain: str
-    periods: tuple[str, ...]
-    crs: tuple[str, ...]
-    anchor_pin: bytes | None
-    anchor_ca: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class HelloReply(Record):
     """Answers `HelloRequest`; ``identity`` is None while no keys are loaded.
 
-    ``configuration`` is the SHA-256 of the cig.conf that the relay uses.
+    ``configuration`` is the SHA-256 of the cig.conf that the relay uses. ``keys_ending`` is the
+    warning that stands, if one does.
     """
 
     version: int
     agent: str
     identity: Identity | None
     configuration: bytes = b""
+    keys_ending: KeysEnding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +260,7 @@ class StatusReply(Record):
     """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong.
 
     ``keystore`` says in words what the keystore is sealed by.
+    ``periods`` are those of the keystore, oldest first; ``keys_ending`` is the warning that stands.
     """
 
     engines_available: int
@@ -279,6 +271,24 @@ class StatusReply(Record):
     ports_free: int
     counters: dict[str, int]
     keystore: str
+    periods: tuple[PeriodRow, ...]
+    keys_ending: KeysEnding | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysReply(Record):
+    """The keys that there are.
+
+    ``path`` is the keystore's file, empty where there is none; ``sealed_by`` says what protects
+    it at rest; ``problem`` what is wrong with the keys, empty where nothing is.
+    """
+
+    identity: Identity | None
+    periods: tuple[PeriodRow, ...]
+    path: str
+    sealed_by: str
+    problem: str
+    keys_ending: KeysEnding | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +335,13 @@ class IdentityEvent(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysEndingEvent(Record):
+    """The keys come to an end, or not any more: ``warning`` None takes the last one back."""
+
+    warning: KeysEnding | None
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationEvent(Record):
     """The relay was told by its own signal to take cig.conf anew: ``digest`` is its SHA-256."""
 
@@ -344,6 +361,7 @@ REQUESTS: tuple[type[Record], ...] = (
     CloseCallRequest,
     StatisticsRequest,
     StatusRequest,
+    KeysRequest,
     PrepareReloadRequest,
     CommitReloadRequest,
 )
@@ -358,6 +376,7 @@ REPLIES: tuple[type[Record], ...] = (
     MacReply,
     StatisticsReply,
     StatusReply,
+    KeysReply,
     ErrorReply,
 )
 """The relay's answers; each names the request's number."""
@@ -367,6 +386,7 @@ EVENTS: tuple[type[Record], ...] = (
     MediaLostEvent,
     EnginesEvent,
     IdentityEvent,
+    KeysEndingEvent,
     ConfigurationEvent,
 )
 """What the relay reports on its own, with the number 0."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import cig_common
+from cig_common import child
 from cig_common.config import ConfigError, Configuration
 from cig_common.errors import LocalError
 from cig_common.loading.loaded import Loaded, load_part
@@ -98,15 +98,9 @@ async def _start(
         *("-m", _CHILD, os.fspath(path), name, "host" if ask_host else "alone"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=answer,
-        env={**os.environ, "PYTHONPATH": _python_path()},
+        env=child.environment(),
         start_new_session=True,  # a Ctrl-C or SIGHUP of a terminal is not for it
     )
-
-
-def _python_path() -> str:
-    """Give the child the packages that we run from, wherever they were started from."""
-    own = str(Path(cig_common.__file__).parents[1])
-    return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
 
 def _death(code: int | None) -> str:

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import Self, cast
 
-from cig_lab.crs.auth import Authenticator
+from cig_lab.crs.auth import Authenticator, IssuedUnder
 from cig_lab.crs.calls import CallBook, Tamper
 from cig_lab.crs.certificate import ALPN, make_certificate
 from cig_lab.crs.core import MAX_CONNECTIONS, MAX_STRANGERS, CrsCore
@@ -33,6 +33,7 @@ class CrsServer:
     the server is stopped and started again. `leg_addr` is the IP address that clients
     are told to send media to, by default `host`. `tamper` may alter what is handed on.
     `max_strangers` limits the connections of one IP address that are not welcomed yet.
+    `issued_under` is the KMS's word on which keys count (`LabKms.kpak_of`), where it is asked.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class CrsServer:
         leg_addr: str | None = None,
         tamper: Tamper | None = None,
         max_strangers: int = MAX_STRANGERS,
+        issued_under: IssuedUnder | None = None,
     ) -> None:
         self.stats = CrsStats()
         self.tamper = tamper
@@ -54,6 +56,7 @@ class CrsServer:
         self.accepting = True
         """While False, new TCP connections are closed at once."""
         self._kpak = kpak
+        self._issued_under = issued_under
         self._domain = domain
         self._host = host
         self._tls_port = tls_port
@@ -113,7 +116,7 @@ class CrsServer:
             domain=self._domain,
             certificate_digest=self.certificate_sha256,
             keepalive=self._keepalive,
-            verify_auth=Authenticator(self._kpak),
+            verify_auth=Authenticator(self._kpak, self._issued_under),
             calls=calls,
             stats=self.stats,
             utc=lambda: int(time.time()),

@@ -25,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cig_common.control.codec import ControlDecoder, Envelope
+from cig_common.control.key_facts import KeysEnding
 from cig_common.control.messages import (
     REQUESTS,
     VERSION,
@@ -33,6 +34,7 @@ from cig_common.control.messages import (
     ErrorReply,
     HelloRequest,
     IdentityEvent,
+    KeysEndingEvent,
 )
 from cig_common.control.record import Record
 from cig_common.errors import ControlError, LocalError
@@ -123,6 +125,10 @@ class ControlServer:
     def identity_changed(self) -> None:
         """Report that the keystore was loaded anew."""
         self.send_event(IdentityEvent(self._service.holder.identity))
+
+    def keys_ending(self, warning: KeysEnding | None) -> None:
+        """Report that the keys come to an end, or that they do not any more."""
+        self.send_event(KeysEndingEvent(warning))
 
     # --- the inside -----------------------------------------------------------------------------
 

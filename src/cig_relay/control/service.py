@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cig_common.clock import Clock
-from cig_common.control.messages import VERSION, HelloReply, StatusReply
+from cig_common.control.messages import VERSION, HelloReply, KeysReply, StatusReply
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.engines.pool import EnginePool
+from cig_relay.keys.errors import KeystoreError
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaEngine
 
@@ -29,6 +31,7 @@ class RelayService:
 
     pool: EnginePool
     holder: KeyHolder
+    keeper: KeyKeeper
     journal: ReplayJournal
     crypto: CallCrypto
     media: MediaEngine
@@ -40,13 +43,36 @@ class RelayService:
 
     def hello(self) -> HelloReply:
         """Answer a server's greeting."""
-        return HelloReply(VERSION, AGENT, self.holder.identity, self.configuration.digest)
+        return HelloReply(
+            VERSION,
+            AGENT,
+            self.holder.identity,
+            self.configuration.digest,
+            self.keeper.warning,
+        )
+
+    def keys(self) -> KeysReply:
+        """Tell what keys there are; nothing of it is secret."""
+        now = self.clock.utc()
+        try:
+            path = self.holder.keystore.find()
+        except KeystoreError:
+            path = None  # the holder's problem tells it
+        state = self.holder.state(now)
+        return KeysReply(
+            identity=self.holder.identity,
+            periods=self.holder.rows(now),
+            path="" if path is None else str(path),
+            sealed_by=self.holder.wrapping,
+            problem="" if state == "OK" else state,
+            keys_ending=self.keeper.warning,
+        )
 
     def status(self) -> StatusReply:
         """Give the relay's state as of now."""
         counted = Counter(self.counters)
         counted.update(self.media.counters())
-        counted["engine_restarts"] = self.pool.restarts
+        counted.update(self.pool.counters())
         return StatusReply(
             engines_available=self.pool.available,
             engines_total=self.pool.total,
@@ -56,6 +82,8 @@ class RelayService:
             ports_free=self.media.ports_free(),
             counters=dict(counted),
             keystore=self.holder.wrapping,
+            periods=self.holder.rows(self.clock.utc()),
+            keys_ending=self.keeper.warning,
         )
 
     def _crypto_state(self) -> str:

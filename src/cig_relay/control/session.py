@@ -34,6 +34,7 @@ from cig_common.control.messages import (
     ErrorCode,
     ErrorReply,
     HelloRequest,
+    KeysRequest,
     MacReply,
     MediaLostEvent,
     PlaceCallReply,
@@ -66,8 +67,9 @@ from umsg.binding import answer_mac
 _log = logging.getLogger("Control")
 
 MAX_NAME = 128
-REQUEST_TIMEOUT = 8.0
-"""Seconds that a request may take; less than the server waits for its answer."""
+REQUEST_TIMEOUT = 25.0
+"""Seconds that a request may take: more than an engine that hangs and the same once more on
+another cost (`cig_relay.engines.pool`), less than the server waits for its answer."""
 _LONGER: dict[type[Record], float] = {PrepareReloadRequest: LOAD_SECONDS + REQUEST_TIMEOUT}
 """Those that take their time."""
 _ANSWERS = frozenset(("talk", "growl"))
@@ -119,6 +121,7 @@ class Session:
             CloseCallRequest: self._close_call,
             StatisticsRequest: self._statistics,
             StatusRequest: self._status,
+            KeysRequest: self._keys,
             PrepareReloadRequest: self._prepare_reload,
             CommitReloadRequest: self._commit_reload,
         }
@@ -178,6 +181,9 @@ class Session:
 
     async def _status(self, request: StatusRequest) -> Record:
         return self._service.status()
+
+    async def _keys(self, request: KeysRequest) -> Record:
+        return self._service.keys()
 
     async def _prepare_reload(self, request: PrepareReloadRequest) -> Record:
         await self._service.configuration.prepare(request.digest)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a crypto engine computes; runs in the engine's process and does no I/O."""
+"""What a crypto engine computes; runs in the engine's process and does no I/O.
+
+What comes of a month is served by the keys of the highest revision that is held of it: its
+verifier, since each revision says under which KMS parameters it was made, as well as its RSK.
+"""
 
 from __future__ import annotations
 
@@ -11,38 +15,51 @@ from cig_material.period import Period
 from cig_relay.engines.wire import (
     Build,
     CallSecrets,
+    Failed,
     Load,
     Open,
+    Ping,
     Ready,
+    Refused,
     Sign,
     Signature,
     Verify,
 )
 from mikey_sakke import initiator, receiver
-from mikey_sakke.errors import PeriodError
+from mikey_sakke.errors import MikeySakkeError, PeriodError
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.periods import month_of
 
 
 class Operations:
-    """The keys with their precomputed tables, and the operations on them.
-
-    Every method raises `mikey_sakke.MikeySakkeError` where the input is at fault.
-    """
+    """The keys with their precomputed tables, and the operations on them."""
 
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
         self._random_bytes = random_bytes
-        self._keys: dict[str, UserKeys] = {}
+        self._uri = ""
+        self._periods: dict[str, UserKeys] = {}
+        self._months: dict[str, UserKeys] = {}
 
-    def run(self, request: Record) -> Record:
-        """Carry out one request and give its answer."""
+    def answer(self, request: Record) -> Record:
+        """Carry out one request; whatever goes wrong with it becomes `Refused` or `Failed`."""
+        try:
+            return self._run(request)
+        except MikeySakkeError as error:
+            return Refused(error.reason.value, str(error))
+        except Exception as error:
+            # The exception's own text might quote what it stumbled over: a key.
+            return Failed(type(error).__name__)
+
+    def _run(self, request: Record) -> Record:
         match request:
             case Load(material):
-                return self._load(material)
+                self._load(material)
+                return Ready()
+            case Ping():
+                return Ready()
             case Sign(period, text):
-                return Signature(
-                    self._of_period(period).signer.sign(text, random_bytes=self._random_bytes)
-                )
+                keys = self._of_period(period)
+                return Signature(keys.signer.sign(text, random_bytes=self._random_bytes))
             case Verify(message, utc):
                 self._verify(message, utc)
                 return Ready()
@@ -52,28 +69,34 @@ class Operations:
                 return self._build(request)
         raise TypeError(f"{type(request).__name__} is no request")
 
-    def _load(self, octets: bytes) -> Ready:
-        fresh: dict[str, UserKeys] = {}
+    def _load(self, octets: bytes) -> None:
+        uri, fresh = "", dict[str, UserKeys]()
         if octets:
             material = document.decode(octets)
-            fresh = {keys.period: material.user_keys(keys) for keys in material.periods}
-        old, self._keys = self._keys, fresh
+            try:
+                uri = material.uri
+                fresh = {keys.period: material.user_keys(keys) for keys in material.periods}
+            finally:
+                material.wipe()
+        old, self._uri, self._periods = self._periods, uri, fresh
+        # Later ones replace earlier ones: of a month the highest revision is left.
+        self._months = {
+            Period.parse(period).month: fresh[period] for period in sorted(fresh, key=Period.parse)
+        }
         for keys in old.values():
             keys.wipe()
-        return Ready()
 
-    def _verify(self, message: bytes, utc: float) -> receiver.Verified:
+    def _verify(self, message: bytes, utc: float) -> tuple[receiver.Verified, UserKeys]:
         # The relay has made these checks with its own clock and replay cache; here they only
         # turn octets into a message again.
-        any_keys = next(iter(self._keys.values()), None)
-        if any_keys is None:
+        if not self._uri:
             raise PeriodError("no keys are loaded")
-        parsed = receiver.precheck(message, now=utc, own_uri=any_keys.uri)
-        return receiver.verify(parsed, verifier=any_keys.verifier)
+        parsed = receiver.precheck(message, now=utc, own_uri=self._uri)
+        keys = self._of_month(parsed.month)
+        return receiver.verify(parsed, verifier=keys.verifier), keys
 
     def _open(self, message: bytes, utc: float) -> CallSecrets:
-        verified = self._verify(message, utc)
-        session = receiver.open(verified, self._of_month(verified.parsed.month))
+        session = receiver.open(*self._verify(message, utc))
         try:
             return CallSecrets.of(session)
         finally:
@@ -95,14 +118,13 @@ class Operations:
             built.keys.wipe()
 
     def _of_period(self, period: str) -> UserKeys:
-        keys = self._keys.get(period)
+        keys = self._periods.get(period)
         if keys is None:
             raise PeriodError(f"no keys of period {period} are loaded")
         return keys
 
     def _of_month(self, month: str) -> UserKeys:
-        # Periods of one month differ in SSK and PVT only: the RSK is the identity's alone.
-        periods = [period for period in self._keys if Period.parse(period).month == month]
-        if not periods:
+        keys = self._months.get(month)
+        if keys is None:
             raise PeriodError(f"no keys of {month} are loaded")
-        return self._keys[max(periods, key=Period.parse)]
+        return keys

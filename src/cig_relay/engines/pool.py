@@ -4,12 +4,20 @@
 The rules:
 
 1. An engine has at most one operation at a time; an operation takes the engine that is free, and
-   otherwise waits its turn.
-2. An engine that dies or hangs is replaced. Its operation is done once more, on another; an
+   otherwise waits its turn (`cig_relay.engines.turns`), if not too many wait already.
+2. An engine that dies, or does not answer in time, is replaced, after a pause that grows while
+   engines die young. Its operation is done once more, on another and before all that wait; an
    operation that costs two engines is given up, so that no message can wear out the pool.
-3. All engines hold the same keys. New keys are checked by one engine first; if it refuses them,
-   the old ones stay in use everywhere.
-4. Engines end with the relay, whatever way it ends.
+3. An engine keeps its operation until it has answered, even if nobody waits for the answer any
+   more. One that lies idle is asked now and then whether it is still there.
+4. All engines hold the same keys. They are sent to an engine once when it has started and once
+   whenever they change, never with an operation. New keys are checked by one engine first; if
+   it refuses them, the old ones stay in use everywhere. An engine that does not hold the present
+   keys gets no operation and does not count as available.
+5. The pool keeps one copy of the keys, for engines that have to be started: as a `Secret` that is
+   wiped when the next one takes its place. The octets that are on their way to an engine (a
+   message, its frame, the transport's buffer) are let go at once, but cannot be overwritten.
+6. Engines end with the relay, whatever way it ends.
 """
 
 from __future__ import annotations
@@ -17,18 +25,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cig_common.control.record import Record
+from cig_common.errors import CigError
 from cig_material import document
 from cig_material.material import KeyMaterial
 from cig_relay.engines.errors import EngineError, RefusedError
+from cig_relay.engines.turns import Turns
 from cig_relay.engines.wire import (
     Build,
     CallSecrets,
     Failed,
     Load,
     Open,
+    Ping,
     Ready,
     Refused,
     Sign,
@@ -36,25 +47,49 @@ from cig_relay.engines.wire import (
     Verify,
 )
 from cig_relay.engines.worker import EngineDied, EngineWorker
+from mikey_sakke.secret import Secret
 
 _log = logging.getLogger("Engines")
 
 DEFAULT_SIZE = 3
+DEFAULT_TIMEOUT = 10.0
+WAITING_PER_ENGINE = 64
 _START_TIMEOUT = 30.0
-_LOAD_TIMEOUT = 30.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+_LOAD_TIMEOUT = 10.0
+_PATIENCE = 20.0
+"""Seconds that an operation waits for an engine: it must outlast one that hangs and is replaced."""
 _ATTEMPTS = 2
-_LONG_LIFE = 10.0
 _STALE = -1
 
 _Answer = TypeVar("_Answer", bound=Record)
+_Result = TypeVar("_Result")
+_Work = Callable[[EngineWorker], Coroutine[Any, Any, Record]]
+
+
+class Pause:
+    """How long to wait before an engine is started in the place of one that died, in seconds.
+
+    Twice as long as before if that one did not live for ten seconds, at most five seconds.
+    """
+
+    SHORTEST, LONGEST, LONG_LIFE = 0.05, 5.0, 10.0
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def after(self, lifetime: float) -> float:
+        """Give the pause after an engine that lived for ``lifetime`` seconds."""
+        last = 0.0 if lifetime > self.LONG_LIFE else self._last
+        self._last = min(max(2 * last, self.SHORTEST), self.LONGEST)
+        return self._last
 
 
 class EnginePool:
     """``size`` crypto engines behind one face; belongs to one event loop.
 
     ``listener`` is told, in the loop, how many of them are available and of how many, whenever
-    that changes. ``timeout`` is how many seconds an operation may take, its turn included.
+    that changes. An engine that does not answer within ``timeout`` seconds counts as hung. At most
+    ``waiting`` operations wait for an engine, by default 64 for each.
     """
 
     def __init__(
@@ -62,28 +97,40 @@ class EnginePool:
         size: int = DEFAULT_SIZE,
         *,
         listener: Callable[[int, int], None] | None = None,
-        timeout: float = 5.0,
+        timeout: float = DEFAULT_TIMEOUT,
+        waiting: int | None = None,
     ) -> None:
         self.total = size
         self.restarts = 0
         """How many engines died and were replaced since start."""
         self._listener = listener
+        self._told: int | None = None
         self._timeout = timeout
         self._alive: set[EngineWorker] = set()
-        self._idle: asyncio.Queue[EngineWorker] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._keys = Load(b"")
+        self._turns = Turns[EngineWorker](WAITING_PER_ENGINE * size if waiting is None else waiting)
+        self._lives: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._keys = Secret(b"")
         self._generation = 0
         self._loading = asyncio.Lock()
 
     @property
     def available(self) -> int:
-        """How many engines run."""
-        return len(self._alive)
+        """How many engines are alive and hold the keys that are in use."""
+        return sum(worker.usable and self._is_current(worker) for worker in self._alive)
 
     def pids(self) -> tuple[int, ...]:
         """The process ids of the engines that run."""
-        return tuple(sorted(worker.pid for worker in self._alive))
+        return tuple(sorted(worker.pid for worker in self._alive if worker.usable))
+
+    def counters(self) -> dict[str, int]:
+        """What is to be counted about the engines, for ``status``; the odd only if it occurs."""
+        odd = {
+            "engines_overloaded": self._turns.refused,
+            "engines_not_locked": sum(not worker.started.locked for worker in self._alive),
+            "engines_not_filtered": sum(not worker.started.filtered for worker in self._alive),
+        }
+        return {"engine_restarts": self.restarts} | {n: count for n, count in odd.items() if count}
 
     async def start(self) -> None:
         """Start all engines; raises EngineError when one does not get ready."""
@@ -93,23 +140,26 @@ class EnginePool:
         )
         for worker in spawned:
             if isinstance(worker, EngineWorker):
-                self._alive.add(worker)
-                self._release(worker)
-                self._spawn_task(self._supervise(worker))
+                self._join(worker)
+                self._start_task(self._supervise(worker), self._lives)
         failures = [item for item in spawned if isinstance(item, BaseException)]
         if failures:
             await self.close()
             raise EngineError(f"the crypto engines do not start: {failures[0]}") from failures[0]
+        self._start_task(self._look_after_idle(), self._lives)
         self._tell()
+        self._tell_protection()
 
     async def close(self) -> None:
-        """End all engines; operations that run are given up."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        workers, self._alive = self._alive, set()
-        await asyncio.gather(*(worker.close() for worker in workers))
+        """End all engines; operations that wait, or do not end at once, are given up."""
+        self._turns.close()
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
+        await asyncio.gather(*(worker.close() for worker in self._alive))
+        self._alive.clear()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._keys.wipe()
 
     async def load(self, material: KeyMaterial | None) -> None:
         """Give all engines these keys (None: take theirs away).
@@ -117,22 +167,17 @@ class EnginePool:
         Raises RefusedError when a key is wrong, after which the old ones are still in use, or
         EngineError.
         """
-        async with self._loading:
-            keys = Load(b"" if material is None else document.encode(material))
-            await self._expect(Ready, keys, _LOAD_TIMEOUT)
-            # A busy engine gets the new keys as soon as it is free: see _release.
-            idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
-            refreshing = [task for task in map(self._release, idle) if task is not None]
-            if refreshing:
-                await asyncio.wait(refreshing)
+        fresh = Secret(b"" if material is None else document.encode(material))
+        # Whoever asked may give up; the keys are then taken, or not, all the same.
+        await asyncio.shield(self._start_task(self._load(fresh)))
 
     async def sign_auth(self, *, period: str, text: bytes) -> bytes:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""
-        return (await self._expect(Signature, Sign(period, text), self._timeout)).sig
+        return (await self._expect(Signature, Sign(period, text))).sig
 
     async def verify_message(self, message: bytes, *, now: float) -> None:
         """Check an I_MESSAGE's signature; raises RefusedError for a wrong one."""
-        await self._expect(Ready, Verify(message, now), self._timeout)
+        await self._expect(Ready, Verify(message, now))
 
     async def open_message(self, message: bytes, *, now: float) -> CallSecrets:
         """Open an I_MESSAGE with our keys of its month.
@@ -140,111 +185,195 @@ class EnginePool:
         Raises RefusedError, whose ``detail`` is a `mikey_sakke.errors.Reason`. The engine checks
         the signature once more: it opens nothing that is not signed, whoever asks.
         """
-        return await self._expect(CallSecrets, Open(message, now), self._timeout)
+        return await self._expect(CallSecrets, Open(message, now))
 
     async def build_message(
         self, *, responder: str, now: float, ssrc: int, csb_id: int, binding: bytes
     ) -> CallSecrets:
         """Make an I_MESSAGE of time ``now`` for the tel URI ``responder`` (without extension)."""
-        request = Build(responder, now, ssrc, csb_id, binding)
-        return await self._expect(CallSecrets, request, self._timeout)
+        return await self._expect(CallSecrets, Build(responder, now, ssrc, csb_id, binding))
 
-    # --- the inside -----------------------------------------------------------------------------
+    # --- operations -----------------------------------------------------------------------------
 
-    async def _expect(self, kind: type[_Answer], request: Record, timeout: float) -> _Answer:
-        answer = await self._run(request, timeout)
-        if isinstance(answer, kind):
-            return answer
-        if isinstance(answer, Refused):
-            raise RefusedError(answer.reason, answer.text)
-        what = answer.text if isinstance(answer, Failed) else type(answer).__name__
-        raise EngineError(f"a crypto engine could not {type(request).__name__}: {what}")
+    async def _expect(self, kind: type[_Answer], request: Record) -> _Answer:
+        async def work(worker: EngineWorker) -> Record:
+            return await worker.call(request, self._timeout)
 
-    async def _run(self, request: Record, timeout: float) -> Record:
-        for _ in range(_ATTEMPTS):
+        name = type(request).__name__
+        answer = await self._run(name, work, _PATIENCE)
+        return _checked(kind, name, answer)
+
+    async def _run(
+        self, name: str, work: _Work, patience: float, *, urgent: bool = False
+    ) -> Record:
+        """Have an engine do ``work``; one must have become free within ``patience`` seconds."""
+        deadline = asyncio.get_running_loop().time() + patience
+        for attempt in range(_ATTEMPTS):
             try:
-                worker = await asyncio.wait_for(self._acquire(), timeout)
+                async with asyncio.timeout_at(deadline):
+                    worker = await self._turns.take(urgent=urgent or attempt > 0)
             except TimeoutError:
-                raise EngineError(f"no crypto engine became free in {timeout:g} s") from None
+                raise EngineError(f"no crypto engine became free in {patience:g} s") from None
             try:
-                return await self._ask(worker, request, timeout)
+                return await asyncio.shield(self._start_task(self._do(worker, work)))
             except EngineDied as error:
-                _log.warning("%s during %s", error, type(request).__name__)
-            finally:
-                self._release(worker)
-        raise EngineError(f"{type(request).__name__} cost two crypto engines and was given up")
+                _log.warning("%s during %s", error, name)
+        raise EngineError(f"{name} cost two crypto engines and was given up")
 
-    async def _ask(self, worker: EngineWorker, request: Record, timeout: float) -> Record:
-        if not isinstance(request, Load):
-            return await worker.call(request, timeout)
-        target = self._generation + (request is not self._keys)
-        # Until it has answered nobody knows which keys it holds.
-        worker.generation = _STALE
-        answer = await worker.call(request, timeout)
-        if isinstance(answer, Ready):
-            worker.generation = target
-            if target > self._generation:
-                self._generation, self._keys = target, request
-        return answer
-
-    async def _acquire(self) -> EngineWorker:
-        while True:
-            worker = await self._idle.get()
-            if worker.usable:
-                return worker
+    async def _do(self, worker: EngineWorker, work: _Work) -> Record:
+        try:
+            return await work(worker)
+        finally:
+            self._release(worker)
 
     def _release(self, worker: EngineWorker) -> asyncio.Task[None] | None:
         """Give an engine back; one with old keys gets the new ones first, by the task given."""
         if not worker.usable:
             return None
-        if worker.generation != self._generation:
-            return self._spawn_task(self._refresh(worker))
-        self._idle.put_nowait(worker)
+        if not self._is_current(worker):
+            return self._start_task(self._refresh(worker))
+        self._turns.put(worker)
         return None
 
-    async def _refresh(self, worker: EngineWorker) -> None:
+    async def _look_after_idle(self) -> None:
+        while True:
+            await asyncio.sleep(self._timeout)
+            for worker in self._turns.take_idle():
+                self._start_task(self._ping(worker))
+
+    async def _ping(self, worker: EngineWorker) -> None:
         try:
-            answer = await self._ask(worker, self._keys, _LOAD_TIMEOUT)
-        except EngineDied:
-            return
-        if not isinstance(answer, Ready):
-            # Another engine took these keys: this one has gone wrong.
-            _log.warning("crypto engine %d does not take the keys: replacing it", worker.pid)
-            worker.kill()
-            return
+            await worker.call(Ping(), self._timeout)
+        except EngineDied as error:
+            _log.warning("%s while it was idle", error)
+        self._release(worker)
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def _is_current(self, worker: EngineWorker) -> bool:
+        return worker.generation == self._generation
+
+    async def _load(self, fresh: Secret) -> None:
+        async def work(worker: EngineWorker) -> Record:
+            answer = await self._give(worker, fresh)
+            if isinstance(answer, Ready):
+                old, self._keys = self._keys, fresh
+                self._generation += 1
+                worker.generation = self._generation
+                old.wipe()
+            return answer
+
+        async with self._loading:
+            try:
+                answer = await self._run(Load.__name__, work, _LOAD_TIMEOUT, urgent=True)
+                _checked(Ready, Load.__name__, answer)
+            finally:
+                if self._keys is not fresh:
+                    fresh.wipe()
+            # A busy engine gets the new keys as soon as it is free: see _release.
+            idle = map(self._release, self._turns.take_idle())
+            await asyncio.gather(*(task for task in idle if task is not None))
+        self._tell()
+
+    async def _refresh(self, worker: EngineWorker) -> None:
+        while worker.usable and not self._is_current(worker):
+            generation = self._generation
+            try:
+                answer = await self._give(worker, self._keys)
+            except EngineDied as error:
+                _log.warning("%s while it was given the keys", error)
+                return
+            if not isinstance(answer, Ready):
+                # Another engine took these keys: this one has gone wrong.
+                _log.warning("crypto engine %d does not take the keys: replacing it", worker.pid)
+                worker.kill()
+                return
+            worker.generation = generation
+        self._release(worker)
+        self._tell()
+
+    async def _give(self, worker: EngineWorker, keys: Secret) -> Record:
+        before = worker.generation
+        # Until it has answered nobody knows which keys it holds; if it refuses, the old ones.
+        worker.generation = _STALE
+        answer = await worker.call(Load(keys.reveal()), _LOAD_TIMEOUT)
+        if isinstance(answer, Refused):
+            worker.generation = before
+        return answer
+
+    # --- the engines' lives ---------------------------------------------------------------------
+
+    def _join(self, worker: EngineWorker) -> None:
+        self._alive.add(worker)
         self._release(worker)
 
     async def _supervise(self, worker: EngineWorker) -> None:
         clock = asyncio.get_running_loop().time
-        pause, born = _FIRST_PAUSE, clock()
+        pause, born = Pause(), clock()
         while True:
             await worker.dead.wait()
             self._alive.discard(worker)
-            await worker.close()
             self.restarts += 1
-            _log.warning("crypto engine %d died: starting another", worker.pid)
             self._tell()
-            pause = _FIRST_PAUSE if clock() - born > _LONG_LIFE else min(2 * pause, _LONGEST_PAUSE)
-            worker, born = await self._respawn(pause), clock()
-            self._alive.add(worker)
-            self._release(worker)
+            await worker.close()
+            _log.warning("crypto engine %d died (%s): starting another", worker.pid, worker.end)
+            worker = await self._respawn(pause, clock() - born)
+            born = clock()
+            self._join(worker)
             self._tell()
 
-    async def _respawn(self, pause: float) -> EngineWorker:
+    async def _respawn(self, pause: Pause, lifetime: float) -> EngineWorker:
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause.after(lifetime))
             try:
                 return await EngineWorker.spawn(_START_TIMEOUT)
             except (OSError, EngineDied) as error:
                 _log.warning("no crypto engine could be started: %s", error)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                lifetime = 0.0
 
-    def _spawn_task(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _start_task(
+        self, coroutine: Coroutine[Any, Any, _Result], tasks: set[asyncio.Task[Any]] | None = None
+    ) -> asyncio.Task[_Result]:
+        kept = self._tasks if tasks is None else tasks
+
+        def ended(task: asyncio.Task[_Result]) -> None:
+            kept.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, CigError):
+                _log.error("the engine pool failed through a fault of our own", exc_info=error)
+
         task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        kept.add(task)
+        task.add_done_callback(ended)
         return task
 
     def _tell(self) -> None:
-        if self._listener is not None:
-            self._listener(self.available, self.total)
+        if self._listener is not None and self._told != self.available:
+            self._told = self.available
+            self._listener(self._told, self.total)
+
+    def _tell_protection(self) -> None:
+        counters = self.counters()
+        if count := counters.get("engines_not_locked"):
+            _log.warning(
+                "the memory of %d of %d crypto engines is not locked, keys may be written to swap: "
+                "give cig-relay LimitMEMLOCK=infinity, or use encrypted swap or none",
+                count,
+                self.total,
+            )
+        if count := counters.get("engines_not_filtered"):
+            _log.warning(
+                "%d of %d crypto engines run without a system call filter, which this kernel does "
+                "not have for this processor: use another host if you can",
+                count,
+                self.total,
+            )
+
+
+def _checked(kind: type[_Answer], name: str, answer: Record) -> _Answer:
+    if isinstance(answer, kind):
+        return answer
+    if isinstance(answer, Refused):
+        raise RefusedError(answer.reason, answer.text)
+    what = answer.text if isinstance(answer, Failed) else type(answer).__name__
+    raise EngineError(f"a crypto engine could not {name}: {what}")

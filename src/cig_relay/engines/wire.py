@@ -69,12 +69,28 @@ class Build(Record):
     binding: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Ping(Record):
+    """Show that the engine is not hung."""
+
+
 # --- answers ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class Started(Record):
+    """The engine runs and may be given keys: what it says by itself, with number 0.
+
+    ``locked`` tells whether its memory is locked, ``filtered`` whether its system calls are.
+    """
+
+    locked: bool
+    filtered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ready(Record):
-    """The engine runs (number 0), or has carried out a `Load` or `Verify`."""
+    """The engine has carried out what has no other result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +155,9 @@ class Failed(Record):
     text: str
 
 
-_BY_NAME: dict[str, type[Record]] = {
-    cls.__name__: cls
-    for cls in (Load, Sign, Verify, Open, Build, Ready, Signature, CallSecrets, Refused, Failed)
-}
+_REQUESTS = (Load, Sign, Verify, Open, Build, Ping)
+_ANSWERS = (Started, Ready, Signature, CallSecrets, Refused, Failed)
+_BY_NAME: dict[str, type[Record]] = {cls.__name__: cls for cls in (*_REQUESTS, *_ANSWERS)}
 
 
 def encode(number: int, message: Record) -> bytes:

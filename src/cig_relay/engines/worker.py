@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -13,12 +14,13 @@ from pathlib import Path
 import cig_relay
 from cig_common.control.record import Record
 from cig_common.errors import CigError, ControlError
-from cig_relay.engines.wire import decode, encode
+from cig_relay.engines.wire import Started, decode, encode
 from umsg.errors import FrameError
 from umsg.framing import FrameDecoder
 
 _SOURCES = str(Path(cig_relay.__file__).parents[1])
 _READ_OCTETS = 65536
+_PATIENCE = 1.0
 
 
 class EngineDied(CigError):
@@ -26,7 +28,7 @@ class EngineDied(CigError):
 
 
 class EngineWorker:
-    """A running engine. Requests are answered in their order; a late answer is let go."""
+    """A running engine. Requests are answered in their order."""
 
     def __init__(
         self,
@@ -38,8 +40,10 @@ class EngineWorker:
         self._reader = reader
         self._writer = writer
         self._number = 0
-        self._waiting: dict[int, asyncio.Future[Record]] = {0: _future()}
-        self._ready = self._waiting[0]
+        self._started: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        self._waiting = {0: self._started}
+        self.started = Started(locked=False, filtered=False)
+        """How the engine is protected."""
         self.generation = 0
         """Which loading of keys it holds; the pool counts them."""
         self.dead = asyncio.Event()
@@ -56,25 +60,40 @@ class EngineWorker:
         """Whether it may be given an operation: it is neither dead nor about to be."""
         return not self._killed and not self.dead.is_set()
 
+    @property
+    def end(self) -> str:
+        """How the process ended, in words for the log; to be asked after `close`."""
+        code = self._process.returncode
+        if code is None or code >= 0:
+            return f"exit status {code}"
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+
     @staticmethod
     async def spawn(timeout: float) -> EngineWorker:
         """Start an engine and wait until it is ready; raises EngineDied or OSError."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            arguments = ["-m", "cig_relay.engines.process", str(theirs.fileno())]
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *arguments,
-                str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, "PYTHONPATH": _python_path()},
-            )
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        worker = EngineWorker(process, reader, writer)
         try:
-            await worker._answer(worker._ready, timeout)
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-P", "-m", "cig_relay.engines.process", str(os.getpid())),
+                    stdin=theirs.fileno(),
+                    stdout=asyncio.subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": _python_path()},
+                )
+            # An engine that we do not get to know ends with our end of the socket.
+            worker = EngineWorker(process, *await asyncio.open_unix_connection(sock=ours))
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            answer = await worker._answer(worker._started, timeout)
+            if not isinstance(answer, Started):
+                raise EngineDied(f"crypto engine {worker.pid} said {type(answer).__name__} first")
+            worker.started = answer
         except BaseException:
             await worker.close()
             raise
@@ -86,7 +105,7 @@ class EngineWorker:
             raise EngineDied(f"crypto engine {self.pid} is dead")
         self._number += 1
         number = self._number
-        future = self._waiting[number] = _future()
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             self._writer.write(encode(number, request))
             return await self._answer(future, timeout)
@@ -97,7 +116,7 @@ class EngineWorker:
         """End the engine, at once if it is idle, and wait until it is gone."""
         self._writer.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 1.0)
+            await asyncio.wait_for(self._process.wait(), _PATIENCE)
         except TimeoutError:
             self.kill()
             await self._process.wait()
@@ -110,11 +129,17 @@ class EngineWorker:
             self._process.kill()
 
     async def _answer(self, future: asyncio.Future[Record], timeout: float) -> Record:
+        watchdog = asyncio.get_running_loop().call_later(timeout, self._bite, future, timeout)
         try:
-            return await asyncio.wait_for(future, timeout)
-        except TimeoutError:
-            self.kill()
-            raise EngineDied(f"crypto engine {self.pid} did not answer in {timeout:g} s") from None
+            return await future
+        finally:
+            watchdog.cancel()
+
+    def _bite(self, future: asyncio.Future[Record], timeout: float) -> None:
+        self.kill()
+        if not future.done():
+            text = f"crypto engine {self.pid} did not answer in {timeout:g} s and was ended"
+            future.set_exception(EngineDied(text))
 
     async def _read(self) -> None:
         frames = FrameDecoder()
@@ -141,10 +166,6 @@ class EngineWorker:
                 # Nobody may be waiting any more (its request was cancelled): that is no fault.
                 future.exception()
         self._waiting.clear()
-
-
-def _future() -> asyncio.Future[Record]:
-    return asyncio.get_running_loop().create_future()
 
 
 def _python_path() -> str:

@@ -21,7 +21,7 @@ from cig_common.errors import CigError
 from cig_common.loading import load_beside
 from cig_server.config_view import only_warnings
 from cig_server.mgmt.protocol import Answer, Request
-from cig_server.mgmt.tables import PRODUCT, call_table, status_text, umsg_table
+from cig_server.mgmt.tables import PRODUCT, call_table, keys_text, status_text, umsg_table
 from cig_server.mgmt.token import Token
 from cig_server.mgmt.view import GatewayView
 
@@ -109,8 +109,16 @@ async def _show_umsg(session: Session, request: Request) -> Answer:
     return _answer(request, umsg_table(rows, uptime), facts)
 
 
+async def _show_keys(session: Session, request: Request) -> Answer:
+    try:
+        keys = await session.view.keys()
+    except (CigError, TimeoutError) as error:
+        return Answer(error=f"cig-relay does not tell its keys: {error or 'no answer in time'}")
+    return _answer(request, keys_text(keys), asdict(keys))
+
+
 async def _show(session: Session, request: Request) -> Answer:
-    return Answer(error="show what? `show call` or `show umsg`")
+    return Answer(error="show what? `show call`, `show umsg` or `show keys`")
 
 
 async def _status(session: Session, request: Request) -> Answer:
@@ -198,11 +206,8 @@ async def _auth(session: Session, request: Request) -> Answer:
 
 COMMANDS: tuple[Command, ...] = (
     Command(("echo",), _echo, "echo <anything>", "echo test functionality", arguments=None),
-    Command(("show", "call"), _show_call),
+    Command(("show", "call"), _show_call, "show call/umsg", "show active calls or umsg sessions"),
     Command(("show", "umsg"), _show_umsg),
-    Command(
-        ("show",), _show, "show call/umsg", "show active calls or umsg sessions", arguments=None
-    ),
     Command(
         ("read",),
         _read,
@@ -218,6 +223,8 @@ COMMANDS: tuple[Command, ...] = (
         "show where a call to it would go (--from <URI>: and who calls)",
         arguments=range(1, 4),
     ),
+    Command(("show", "keys"), _show_keys, "show keys", "show the key periods and the keystore"),
+    Command(("show",), _show, arguments=None),
     Command(("reload",), _reload, "reload", "take cig.conf anew for new calls", needs_token=True),
     Command(("status",), _status, "status", "show an overview of the gateway"),
     Command(("auth",), _auth, "auth <TOKEN>", "allow commands that need it", arguments=range(1, 2)),

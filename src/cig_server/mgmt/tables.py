@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from cig_common.config.errors import printable
-from cig_server.mgmt.view import CallRow, Rows, Status, UmsgRow
+from cig_common.control.key_facts import PeriodState
+from cig_server.mgmt.view import CallRow, Keys, PeriodView, Rows, Status, UmsgRow
 
 PRODUCT = "Cryptify Interconnect Gateway"
 
@@ -14,6 +16,8 @@ _CALL_HEAD = ("IN-FROM", "IN-TO", "OUT-FROM", "OUT-TO", "STATE")
 _CALL_WIDTHS = (11, 11, 11, 11, 0)
 _UMSG_HEAD = ("FROM", "TO", "STATE", "TIME", "ID")
 _UMSG_WIDTHS = (10, 12, 11, 10, 0)
+_KEYS_HEAD = ("PERIOD", "VALID FROM", "VALID UNTIL", "STATE", "KMS")
+_KEYS_WIDTHS = (11, 18, 18, 12, 0)
 _LABEL_WIDTH = 26
 _GAP = 2
 _RULE = "-----"
@@ -32,9 +36,37 @@ def umsg_table(sessions: Sequence[UmsgRow], uptime: int) -> list[str]:
     return _table(_UMSG_HEAD, _UMSG_WIDTHS, rows)
 
 
+def keys_text(keys: Keys) -> list[str]:
+    """Return the lines of `show keys`: what the keys are for, and a row for each period."""
+    rows = [
+        ("Public ID", keys.public_id or "-"),
+        ("Security Domain", keys.security_domain or "-"),
+        ("CRS Address", ", ".join(keys.crs) or "-"),
+        ("CRS trust anchor", keys.anchor or "-"),
+        ("Keystore", keys.keystore or "none"),
+        ("Keystore sealed by", keys.sealed_by),
+    ]
+    rows += [(label, text) for label, text in (("Problem", keys.problem),) if text]
+    rows += [(label, text) for label, text in (("Warning", keys.warning),) if text]
+    periods = [
+        (
+            period.period,
+            _day(period.accepted_from, "00:00"),
+            _day(period.accepted_until - 1),
+            period.state,
+            f"{period.kms} (KPAK {period.kpak_sha256[:16]})",
+        )
+        for period in keys.periods
+    ]
+    return [*_labelled(tuple(rows), _LABEL_WIDTH), *_table(_KEYS_HEAD, _KEYS_WIDTHS, periods)]
+
+
 def status_text(status: Status, version: str) -> list[str]:
     """Return the lines of `status`: the manual's three blocks, our rows below theirs."""
-    periods = status.crypto_periods or ("none",)
+    validity = {
+        period.period: f"{period.period}  {_words(period)}" for period in status.crypto_validity
+    }
+    periods = [validity.get(period, period) for period in status.crypto_periods] or ["none"]
     blocks = {
         f"{PRODUCT} v{version}": (
             ("Relay connection state", _connection(status.relay_connected, "")),
@@ -71,7 +103,28 @@ def _connection(connected: bool, problem: str) -> str:
 
 
 def _explained(state: str, status: Status) -> str:
-    return f"{state} ({status.crypto_problem})" if status.crypto_problem else state
+    why = status.crypto_problem or status.crypto_warning
+    return f"{state} ({why})" if why else state
+
+
+def _words(period: PeriodView) -> str:
+    """Say what a period is good for, after its name in `status`."""
+    return {
+        PeriodState.VALID: f"valid until {_day(period.ends - 1)}",
+        PeriodState.ACCEPTED: f"accepted until {_day(period.accepted_until - 1)}",
+        PeriodState.TEXTS: "for stored texts only",
+        PeriodState.COMING: f"accepted from {_day(period.accepted_from, '00:00')}",
+        PeriodState.SUPERSEDED: "superseded by a later revision",
+        PeriodState.OVER: "over",
+    }[PeriodState(period.state)]
+
+
+def _day(utc: float, clock: str = "24:00") -> str:
+    """Give the day of a moment, at its begin or its end."""
+    try:
+        return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d} {clock}"
+    except (ValueError, OverflowError):
+        return "-"
 
 
 def _labelled(rows: Rows, width: int) -> list[str]:

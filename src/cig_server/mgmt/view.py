@@ -37,11 +37,50 @@ class UmsgRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodView:
+    """One key period: its state (`cig_common.control.messages.PeriodState`), and its moments.
+
+    Its month ends at `ends`; calls are accepted from `accepted_from` until `accepted_until`, all in
+    seconds since 1970.
+    """
+
+    period: str
+    state: str
+    accepted_from: float
+    ends: float
+    accepted_until: float
+    kms: str
+    kpak_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What `show keys` prints; nothing of it is secret.
+
+    `anchor` says by what the CRS's certificate is checked, `sealed_by` what protects the keystore
+    at rest, `problem` what is wrong with the keys and `warning` what soon will be.
+    """
+
+    public_id: str
+    security_domain: str
+    crs: tuple[str, ...]
+    anchor: str
+    keystore: str
+    sealed_by: str
+    problem: str
+    warning: str
+    periods: tuple[PeriodView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What `status` prints, block by block.
 
     `umsg_problem` and `crypto_problem` say in a few words why the connection is down or the keys
-    do not serve, and are empty otherwise. `crypto_periods` are `YYYY-MM-REVISION`.
+    do not serve, and are empty otherwise. `crypto_periods` are `YYYY-MM-REVISION`, and
+    `crypto_validity` says what each is good for. `crypto_warning` is a warning that the keys end;
+    `crypto_ends` is when the last of them does (seconds since 1970), in `crypto_days_left` days,
+    both None without keys.
     `sip_bind_address` is None where SIP is open on all addresses. The `…_rows` follow the rows of
     the manual in their block.
     """
@@ -55,6 +94,10 @@ class Status:
     umsg_connected: bool
     crypto_ok: bool
     crypto_periods: tuple[str, ...] = ()
+    crypto_validity: tuple[PeriodView, ...] = ()
+    crypto_warning: str = ""
+    crypto_ends: float | None = None
+    crypto_days_left: float | None = None
     sip_bind_address: str | None = None
     umsg_problem: str = ""
     crypto_problem: str = ""
@@ -119,6 +162,10 @@ class GatewayView(Protocol):
 
     async def status(self) -> Status:
         """Return the overview; it may have to ask other parts first."""
+        ...
+
+    async def keys(self) -> Keys:
+        """Return what keys there are; raises CigError where cig-relay does not tell."""
         ...
 
     def uptime(self) -> int:

@@ -17,21 +17,16 @@ from typing import Protocol, TypeVar
 
 from cig_common.control.codec import ControlDecoder, Envelope
 from cig_common.control.failures import exception_for
-from cig_common.control.messages import (
-    EVENTS,
-    VERSION,
-    ErrorReply,
-    HelloReply,
-    HelloRequest,
-)
+from cig_common.control.messages import EVENTS, VERSION, ErrorReply, HelloReply, HelloRequest
 from cig_common.control.record import Record
 from cig_common.errors import ControlError, RelayUnavailableError
 
 RETRY_SECONDS = 0.5
 """Pause between two tries to reach the relay; it is on this host, so a try costs nothing."""
 
-REQUEST_SECONDS = 10.0
-"""How long an answer may take before the connection is given up as hung."""
+REQUEST_SECONDS = 30.0
+"""How long an answer may take before the connection is given up as hung. The relay gives up
+sooner by itself: a crypto engine that hangs costs it ten seconds, and then it asks another."""
 
 AGENT = "cig-server/2.7.0"
 

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from cig_common.clock import Clock
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_common.errors import CigError, LocalError
-from cig_server.uif.period import current_period
+from cig_server.uif.period import login_period
 from cig_server.uif.tls import check_server, client_context
 from umsg.backoff import Backoff
 from umsg.events import Event, SessionEnded, SignatureWanted, Welcomed
@@ -178,7 +178,7 @@ class CrsConnection:
 
     async def _sign(self, session: ClientSession, event: SignatureWanted) -> None:
         try:
-            period = current_period(self.identity.periods, self._clock.utc())
+            period = login_period(self.identity.periods, self._clock.utc())
             if event.domain != self.identity.domain:
                 logger.warning("the CRS calls its domain %r, our keys %r", event.domain,
                                self.identity.domain)  # fmt: skip

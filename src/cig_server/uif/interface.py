@@ -11,11 +11,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cig_common.clock import Clock
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_server.uif.connection import CrsConnection, Signer
 from umsg.call import CallMachine, CallState
 from umsg.call_events import CallAnswered, CallEnded, CallGrowled, CallTried, CallViolation
@@ -87,9 +87,16 @@ class UmsgInterface:
         return iter([entry.machine for entry in self._calls.values()])
 
     def set_identity(self, identity: Identity | None) -> None:
-        """Log in as ``identity`` from now on; None logs out. The same one again changes nothing."""
+        """Log in as ``identity`` from now on; None logs out. The same one again changes nothing.
+
+        Other periods alone need no new login while one stands: the next one will use them.
+        """
         if self.connection is not None:
-            if self.connection.identity == identity:
+            held = self.connection.identity
+            if held == identity:
+                return
+            if identity is not None and self.connected and _same_but_periods(held, identity):
+                self.connection.identity = identity
                 return
             task = asyncio.create_task(self.connection.stop())
             self._stopping.add(task)
@@ -253,3 +260,7 @@ class UmsgInterface:
         entry.timer = None
         entry.machine.handle_timer(self._clock.monotonic())
         self._advance(entry)
+
+
+def _same_but_periods(held: Identity, new: Identity) -> bool:
+    return replace(held, periods=new.periods) == new

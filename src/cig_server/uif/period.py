@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cig_common.errors import CryptoError
+
+_NEIGHBOUR = timedelta(days=2)
+"""A CRS takes a month from the second-to-last day before it, and through day 2 after it."""
 
 
 def current_period(periods: Sequence[str], utc: float) -> str:
@@ -14,9 +17,27 @@ def current_period(periods: Sequence[str], utc: float) -> str:
 
     Raises `CryptoError` when there is none for that month.
     """
-    month = f"{datetime.fromtimestamp(utc, UTC):%Y-%m}"
-    revisions = [period for period in periods if period.startswith(month + "-")]
-    if not revisions:
+    period = _highest(periods, datetime.fromtimestamp(utc, UTC))
+    if period is None:
+        month = f"{datetime.fromtimestamp(utc, UTC):%Y-%m}"
         held = ", ".join(periods) or "none"
         raise CryptoError(f"no keys for {month} (held: {held}): new key material must be loaded")
-    return max(revisions, key=lambda period: int(period.rpartition("-")[2]))
+    return period
+
+
+def login_period(periods: Sequence[str], utc: float) -> str:
+    """Give the period to sign in with: of the present month or, without one, of a neighbour.
+
+    A CRS accepts the neighbours around a month's ends, and calls from the secure side still come
+    in with them. Raises `CryptoError` when there is none either.
+    """
+    now = datetime.fromtimestamp(utc, UTC)
+    for moment in (now, now - _NEIGHBOUR, now + _NEIGHBOUR):
+        if (period := _highest(periods, moment)) is not None:
+            return period
+    return current_period(periods, utc)
+
+
+def _highest(periods: Sequence[str], moment: datetime) -> str | None:
+    revisions = [period for period in periods if period.startswith(f"{moment:%Y-%m}-")]
+    return max(revisions, key=lambda period: int(period.rpartition("-")[2]), default=None)

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import ssl
 
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_common.errors import LocalError, PeerError
 
 ALPN = "umsg/1"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cig_material import document
 from cig_material.errors import MaterialError, NewerVersionError
-from cig_material.material import KmsParameters, PeriodKeys, split_host_port
+from cig_material.material import MAX_CA, KmsParameters, PeriodKeys, split_host_port
 from mikey_sakke.secret import Secret
 from umsg import cbor
 from unit.cig_relay.keys.lab import kms, material, period_keys
@@ -138,6 +138,33 @@ def test_round_trip_with_the_parameters_of_two_kms() -> None:
     assert document.decode(octets) == held
     assert octets.count(kms().z) == 2
     assert document.encode(document.decode(octets)) == octets
+
+
+def test_equal_material_has_one_document() -> None:
+    held = material("2026-11-1", "2026-12-1")
+    values = cbor.decode_map(document.encode(held))
+    first, second = values["periods"]  # type: ignore[misc]
+    one = _first(values, "kms")
+    for others in (
+        {"periods": [second, first]},
+        {"periods": [first, {**second, "kms": 1}], "kms": [one, one]},
+        {"periods": [{**first, "kms": 1}, second], "kms": [{**one, "uri": "other"}, one]},
+    ):
+        with pytest.raises(MaterialError, match="order"):
+            document.decode(cbor.encode({**values, **others}))
+
+
+def test_what_cannot_be_read_again_is_not_written() -> None:
+    ca = "BEGIN CERTIFICATE".ljust(MAX_CA, "x")
+    months = [f"{year}-{month:02}" for year in (2026, 2027, 2028) for month in range(1, 13)]
+    periods = [
+        replace(period_keys("2026-11-1"), period=f"{month}-1", kms=replace(kms(), uri=f"{i:0256}"))
+        for i, month in enumerate(months)
+    ]
+    with pytest.raises(MaterialError, match="longer than 61440"):
+        document.encode(material(periods=tuple(periods), anchor_ca=ca))
+    with pytest.raises(ValueError, match="not in PEM"):
+        material(anchor_ca="BEGIN CERTIFICATE \u00e5")
 
 
 def test_nothing_shows_a_secret() -> None:

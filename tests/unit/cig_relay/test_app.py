@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -48,6 +49,11 @@ def _keys() -> KeyMaterial:
     ssk, pvt = domain().issue_ssk(identifier)
     rsk = domain().issue_rsk(identifier)
     return material(periods=(PeriodKeys(f"{MONTH}-1", kms(), Secret(ssk), pvt, Secret(rsk)),))
+
+
+def _may_lock() -> bool:
+    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return os.geteuid() == 0 or hard == resource.RLIM_INFINITY
 
 
 @pytest.fixture
@@ -113,6 +119,7 @@ async def test_serves_and_stops(folder: Path) -> None:
         "sip bind 127.0.0.1",
         f"Relay[INIT]: keys of {GATEWAY}, security domain LAB, periods {MONTH}-1",
         "RdRand",
+        "memory is locked" if _may_lock() else "memory is not locked, so that keys may be written",
         "stopped",
     ):
         assert line in log
@@ -161,6 +168,20 @@ async def test_other_processes_of_the_user_cannot_look_into_it(folder: Path) -> 
             limits = Path(f"/proc/{pid}/limits").read_text()
             core = next(line for line in limits.splitlines() if line.startswith("Max core"))
             assert core.split()[4:6] == ["0", "0"]
+        for pid in children:
+            told = dict(
+                line.split(":\t", 1)
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            )
+            assert told["NoNewPrivs"] == "1"
+            assert told["Threads"] == "1"
+            if os.uname().machine in ("x86_64", "aarch64"):
+                assert told["Seccomp"] == "2"
+            if _may_lock():
+                assert told["VmLck"].strip() != "0 kB"
+            if os.geteuid() == 0:
+                assert [fd.name for fd in Path(f"/proc/{pid}/fd").iterdir()] == ["0"]
+                assert (Path(f"/proc/{pid}/fd") / "0").readlink().name.startswith("socket:")
 
 
 async def test_a_second_relay_leaves_userdata_alone(folder: Path) -> None:

@@ -34,7 +34,6 @@ def test_the_tests_that_run_vectors_exist_and_use_them():
         assert tests, name
         for test in tests:
             text = (PROJECT / test).read_text("utf-8")
-            uses = f'vector("{name}")' in text or re.search(
-                r"unit\.mikey_sakke\.(mcx_)?calls import", text
-            )
+            shared = re.search(r"unit\.mikey_sakke\.(mcx_)?calls import", text)
+            uses = f'vector("{name}")' in text or f'"{name}.json"' in text or shared
             assert uses, (name, test)

@@ -4,8 +4,10 @@ import calendar
 import pytest
 
 from cig_lab.crs.auth import Authenticator
+from cig_lab.kms import LabKms
 from mikey_sakke import eccsi
 from mikey_sakke.identifiers import tel_identifier
+from mikey_sakke.keys import UserKeys
 from mikey_sakke.kms import MasterKeys
 from umsg.events import AuthWanted
 
@@ -57,6 +59,27 @@ def test_of_a_month_only_the_highest_revision_that_was_proved(master):
     assert check(request(master, "2026-11-2"), NOVEMBER_10) is None
     assert check(request(master, "2026-11-1"), NOVEMBER_10) is not None
     assert check(request(master, "2026-11-2"), NOVEMBER_10) is None
+
+
+def test_what_the_kms_withdraws_is_refused_at_once():
+    kms = LabKms(utc=lambda: NOVEMBER_10)
+    check = Authenticator(kms.kpak, kms.kpak_of)
+
+    def login(keys: UserKeys, period: str) -> AuthWanted:
+        return AuthWanted(URI, "test", period, keys.signer.sign(TEXT), TEXT)
+
+    first = kms.user_keys(URI, ["2026-11"])["2026-11-1"]
+    assert check(login(first, "2026-11-2"), NOVEMBER_10) is not None
+    assert check(login(first, "2026-11-1"), NOVEMBER_10) is None
+    second = kms.user_keys(URI, ["2026-11"])["2026-11-2"]
+    assert check(login(first, "2026-11-1"), NOVEMBER_10) is None
+    kms.revoke(URI)
+    assert "withdrawn" in str(check(login(second, "2026-11-2"), NOVEMBER_10))
+    kms.renew()
+    third = kms.user_keys(URI, ["2026-11"])["2026-11-3"]
+    assert third.kpak != second.kpak
+    assert check(login(third, "2026-11-3"), NOVEMBER_10) is None
+    assert check(login(second, "2026-11-3"), NOVEMBER_10) == "wrong signature"
 
 
 def test_a_uri_that_is_not_canonical(master):

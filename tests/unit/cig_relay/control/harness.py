@@ -32,6 +32,7 @@ from cig_relay.control.server import ControlServer
 from cig_relay.control.service import RelayService
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.replay_journal import ReplayJournal
 from cig_relay.media.engine import MediaListener, MediaSettings, PortRange, SipAddress
@@ -200,7 +201,7 @@ async def relay(
     await pool.start()
     media = WatchedMediaEngine(settings)
     try:
-        holder = KeyHolder(Keystore(userdata), pool)
+        holder = KeyHolder(Keystore(userdata), pool, clock)
         await holder.reload()
         journal = ReplayJournal(
             userdata / ".replay.journal", now=now, skew=300.0, keys_before=holder.older_than
@@ -208,9 +209,11 @@ async def relay(
         crypto = CallCrypto(
             pool=pool, holder=holder, journal=journal, clock=clock, random_bytes=os.urandom
         )
+        keeper = KeyKeeper(holder, clock, lambda warning: [s.keys_ending(warning) for s in servers])
         service = RelayService(
             pool=pool,
             holder=holder,
+            keeper=keeper,
             journal=journal,
             crypto=crypto,
             media=media,

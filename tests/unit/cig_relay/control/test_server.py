@@ -190,7 +190,7 @@ async def test_status_without_keys(tmp_path: Path) -> None:
         peer = await running.peer()
         status = await peer.expect(StatusReply, StatusRequest())
         assert status.identity is None
-        assert "put a keystore into userdata" in status.crypto_state
+        assert "cig-cli set-key" in status.crypto_state
         assert status.keystore == "no keystore yet"
         assert await peer.refused(place()) == ("no-keys", "no-keys")
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cig_relay.keys.periods import accepted, for_login, serving
+from cig_relay.keys.periods import Window, accepted, for_login, in_use, over, serving
 
 
 def _at(text: str) -> float:
@@ -68,3 +70,37 @@ def test_login_takes_the_highest_revision_of_a_month_that_counts(
     now: str, periods: tuple[str, ...]
 ) -> None:
     assert for_login(PERIODS, now=_at(now)) == periods
+
+
+def test_the_window_of_a_month() -> None:
+    window = Window.of("2028-02")
+    assert window == Window(
+        accepted_from=_at("2028-01-30T00:00"),
+        begins=_at("2028-02-01T00:00"),
+        ends=_at("2028-03-01T00:00"),
+        accepted_until=_at("2028-03-03T00:00"),
+        over_at=_at("2028-03-09T00:00"),
+    )
+    assert Window.of("9999-12").ends > Window.of("9999-12").begins
+
+
+@given(st.integers(2000, 2400), st.integers(1, 12), st.floats(-40, 70))
+def test_window_and_acceptance_say_the_same(year: int, number: int, day: float) -> None:
+    month = f"{year:04d}-{number:02d}"
+    window = Window.of(month)
+    now = window.begins + day * 86_400
+    assert accepted(month, now) == (window.accepted_from <= now < window.accepted_until)
+    usable = window.accepted_from - 3600 <= now < window.over_at + 3600
+    assert (in_use([f"{month}-1"], now=now) == (f"{month}-1",)) == usable
+    assert (over([f"{month}-1"], now=now) == ()) == (now < window.over_at + 3600)
+
+
+def test_two_months_at_the_most_are_in_use() -> None:
+    held = [f"{year}-{month:02d}-{n}" for year in (2026, 2027) for month in range(1, 13)
+            for n in (1, 2)]  # fmt: skip
+    counts = set()
+    for hour in range(24 * 365):
+        found = in_use(held, now=_at("2026-03-01T00:00") + hour * 3600 + 1)
+        assert all(period.endswith("-2") for period in found)
+        counts.add(len(found))
+    assert counts == {1, 2}

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cig_common.config import Configuration, loads
-from cig_server.mgmt.view import CallRow, ReloadReport, Status, UmsgRow
+from cig_common.errors import RelayUnavailableError
+from cig_server.mgmt.view import CallRow, Keys, PeriodView, ReloadReport, Status, UmsgRow
 
 STATUS = Status(
     relay_connected=True,
@@ -22,6 +23,30 @@ STATUS = Status(
 CALL = CallRow("tel:+46", "tel:+8888;1", "sip:46@gw", "sip:1@pbx.com", "ANSWER", "7")
 
 
+NOVEMBER, DECEMBER, JANUARY = 1_793_491_200.0, 1_796_083_200.0, 1_798_761_600.0
+"""The first moments of three months, from 2026-11 on."""
+DAY = 86_400.0
+
+
+def period(name: str, state: str, begins: float, ends: float) -> PeriodView:
+    return PeriodView(
+        name, state, begins - 2 * DAY, ends, ends + 2 * DAY, "kms.example.com", "ab" * 32
+    )
+
+
+VALID = period("2026-11-1", "valid", NOVEMBER, DECEMBER)
+COMING = period("2026-12-2", "coming", DECEMBER, JANUARY)
+KEYS = Keys(
+    public_id="tel:+12345",
+    security_domain="DOMAIN",
+    crs=("crs.example.com:5223", "192.0.2.1:5223"),
+    anchor="pinned certificate, SHA-256 cd",
+    keystore="/opt/cig/userdata/.ks.tel:+12345",
+    sealed_by="a key",
+    problem="",
+    warning="",
+    periods=(VALID, COMING),
+)
 TAKEN = ReloadReport("/opt/cig/cig.conf", "", 1_795_000_000.0, changes=("max_calls: 1 -> 2",))
 
 
@@ -34,6 +59,7 @@ class StillView:
     state: Status = field(default=STATUS)
     seconds: int = 43321
     broken: bool = False
+    key_facts: Keys = field(default=KEYS)
     report: ReloadReport = field(default=TAKEN)
     config: Configuration = field(default_factory=lambda: loads(""))
 
@@ -50,6 +76,11 @@ class StillView:
 
     async def reload(self, by: str) -> ReloadReport:
         return replace(self.report, by=by)
+
+    async def keys(self) -> Keys:
+        if self.broken:
+            raise RelayUnavailableError("cig-relay is not connected")
+        return self.key_facts
 
     def uptime(self) -> int:
         return self.seconds

@@ -3,9 +3,9 @@
 
 from dataclasses import replace
 
-from cig_server.mgmt.tables import call_table, status_text, umsg_table
-from cig_server.mgmt.view import CallRow, UmsgRow
-from unit.cig_server.mgmt.gateway_view import STATUS
+from cig_server.mgmt.tables import call_table, keys_text, status_text, umsg_table
+from cig_server.mgmt.view import CallRow, Keys, UmsgRow
+from unit.cig_server.mgmt.gateway_view import DECEMBER, KEYS, NOVEMBER, STATUS, period
 
 
 def test_calls() -> None:
@@ -71,6 +71,59 @@ def test_status_of_a_gateway_in_trouble() -> None:
     assert "Crypto state                ERROR (no keys)" in lines
     assert "Last connected since start  never" in lines
     assert "SIP Bind address            all addresses" in lines
+
+
+def test_status_says_what_each_period_is_good_for() -> None:
+    states = [
+        ("2026-11-1", "over", "over"),
+        ("2026-11-2", "texts", "for stored texts only"),
+        ("2026-11-3", "accepted", "accepted until 2026-12-02 24:00"),
+        ("2026-11-4", "valid", "valid until 2026-11-30 24:00"),
+        ("2026-11-5", "superseded", "superseded by a later revision"),
+        ("2026-11-6", "coming", "accepted from 2026-10-30 00:00"),
+    ]
+    views = tuple(period(name, state, NOVEMBER, DECEMBER) for name, state, _ in states)
+    status = replace(
+        STATUS,
+        crypto_periods=tuple(name for name, _, _ in states),
+        crypto_validity=views,
+        crypto_warning="the last keys end in 3 days",
+    )
+    lines = status_text(status, "2.7.0")
+    for number, (name, _, words) in enumerate(states, 1):
+        assert f"Crypto period {number}           {name}  {words}" in lines
+    assert "Crypto state              OK (the last keys end in 3 days)" in lines
+
+
+def test_keys() -> None:
+    assert keys_text(KEYS) == [
+        "Public ID                 tel:+12345",
+        "Security Domain           DOMAIN",
+        "CRS Address               crs.example.com:5223, 192.0.2.1:5223",
+        "CRS trust anchor          pinned certificate, SHA-256 cd",
+        "Keystore                  /opt/cig/userdata/.ks.tel:+12345",
+        "Keystore sealed by        a key",
+        "PERIOD     VALID FROM        VALID UNTIL       STATE       KMS",
+        "2026-11-1  2026-10-30 00:00  2026-12-02 24:00  valid       "
+        "kms.example.com (KPAK abababababababab)",
+        "2026-12-2  2026-11-29 00:00  2027-01-02 24:00  coming      "
+        "kms.example.com (KPAK abababababababab)",
+    ]
+
+
+def test_keys_that_are_not_there() -> None:
+    none = Keys("", "", (), "", "", "no keystore yet", "no keys are loaded", "they end", ())
+    assert keys_text(none) == [
+        "Public ID                 -",
+        "Security Domain           -",
+        "CRS Address               -",
+        "CRS trust anchor          -",
+        "Keystore                  none",
+        "Keystore sealed by        no keystore yet",
+        "Problem                   no keys are loaded",
+        "Warning                   they end",
+        "PERIOD     VALID FROM        VALID UNTIL       STATE       KMS",
+    ]
 
 
 def test_no_caller_steers_the_terminal() -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from cig_common.clock import SystemClock
-from cig_common.control.messages import Identity
+from cig_common.control.key_facts import Identity
 from cig_lab.crs import CrsServer
 from cig_server.uif.interface import UifListener, UmsgInterface
 from mikey_sakke import eccsi
@@ -213,6 +213,33 @@ async def test_no_keys_for_this_month_are_told(crs: CrsServer) -> None:
     old = dataclasses.replace(identity(crs, party.uri), periods=("2020-01-1",))
     party.uif.set_identity(old)
     await until(lambda: "2020-01-1" in party.uif.complaint)
+    await party.uif.stop()
+
+
+async def test_other_periods_alone_need_no_new_login(crs: CrsServer) -> None:
+    party = Party("tel:+8888")
+    held = identity(crs, party.uri)
+    party.uif.set_identity(held)
+    await until(lambda: party.uif.connected)
+    connection = party.uif.connection
+    more = dataclasses.replace(held, periods=(*held.periods, "2099-01-1"))
+    party.uif.set_identity(more)
+    assert party.uif.connection is connection
+    assert party.uif.identity == more
+    assert party.uif.connected
+    party.uif.set_identity(dataclasses.replace(more, crs=(*more.crs, "127.0.0.1:1")))
+    assert party.uif.connection is not connection
+    await until(lambda: party.uif.connected)
+    await party.uif.stop()
+
+
+async def test_keys_that_come_late_are_used_at_once(crs: CrsServer) -> None:
+    party = Party("tel:+8888")
+    good = identity(crs, party.uri)
+    party.uif.set_identity(dataclasses.replace(good, periods=("2020-01-1",)))
+    await until(lambda: "2020-01-1" in party.uif.complaint)
+    party.uif.set_identity(good)
+    await until(lambda: party.uif.connected)
     await party.uif.stop()
 
 
