@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mikey_sakke.errors import (
+    ErrorNumber,
     IdentifierError,
     IdentityError,
     MalformedError,
     ParameterError,
     PeriodError,
+    UnsupportedError,
 )
 from mikey_sakke.identifiers import (
     ID_SCHEME_HASHED_UID,
@@ -148,8 +150,16 @@ class TelMonthly:
         return acceptable_months(now, days_before=days_before, days_after=days_after)
 
     def party(self, message: IMessage, role: IdRole, *, period: str, known: str | None) -> Party:
-        """Read IDRi or IDRr, which must be a canonical tel URI."""
+        """Read IDRi or IDRr, which must be a canonical tel URI and stand alone.
+
+        RFC 6509 knows no IDRuidi and IDRuidr: a second name that nobody compares is refused.
+        """
         idr = message.identity(role)
+        if message.identity(_UID_ROLES[role]) is not None:
+            raise UnsupportedError(
+                f"message refused: it names its {role.name.lower()} by a UID besides the tel URI",
+                error_number=ErrorNumber.INVALID_ID,
+            )
         if idr is None or idr.id_type is not IdType.URI:
             raise MalformedError(f"the message names no {role.name} by a URI")
         try:

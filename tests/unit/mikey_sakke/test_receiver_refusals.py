@@ -78,6 +78,15 @@ def test_identities_must_be_uris_and_there(role):
             process(signed(bad))
 
 
+@pytest.mark.parametrize("role", [IdRole.INITIATOR_UID, IdRole.RESPONDER_UID])
+@pytest.mark.parametrize("demands", [profile.UMSG, profile.RFC6509], ids=["umsg", "rfc"])
+def test_a_uid_has_no_place_beside_a_tel_uri(role, demands):
+    message = with_payload(IMessage.parse(MESSAGE), Idr(role, bytes(32)))
+    with pytest.raises(UnsupportedError) as caught:
+        process(signed(message), profile=demands)
+    assert caught.value.error_number is ErrorNumber.INVALID_ID
+
+
 WEAK = [
     SrtpPolicy(encryption=0),
     SrtpPolicy(authentication=0),
