@@ -112,6 +112,12 @@ def _uid(context: click.Context, option: click.Parameter, value: str | None) -> 
     default=None,
     help="Local address of the media towards the CRS. [default: as the host routes]",
 )
+@click.option(
+    "--accept-short-signatures",
+    is_flag=True,
+    help="Also take messages whose signature leaves out the SIGN header, as some products make "
+    "them. [default: refuse them]",
+)
 @click.version_option(AGENT.partition("/")[2], prog_name="cig-relay")
 def main(
     config_path: Path,
@@ -122,6 +128,7 @@ def main(
     log_path: Path | None,
     log_level: str,
     tel_addr: str | None,
+    accept_short_signatures: bool,
 ) -> None:
     """Carry the media and hold the keys of the Cryptify Interconnect Gateway."""
     os.umask(0o077)
@@ -132,6 +139,7 @@ def main(
         server_uid=server_uid,
         engines=engines,
         tel_addr=tel_addr,
+        accept_short_signatures=accept_short_signatures,
     )
     sys.exit(_run(options, log_path, _LEVELS[log_level.lower()]))
 

@@ -60,6 +60,7 @@ class Options:
     server_uid: int
     engines: int
     tel_addr: str | None
+    accept_short_signatures: bool
 
 
 class Relay:
@@ -116,6 +117,7 @@ class Relay:
             journal=journal,
             clock=clock,
             random_bytes=random_bytes,
+            accept_short=self._options.accept_short_signatures,
         )
         service = RelayService(
             pool=self._pool,
@@ -233,6 +235,12 @@ class Relay:
         _log.log(INIT, "userdata %s, %d engines", self._options.userdata, self._options.engines)
         _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
         await self._configuration.tell()
+        if self._options.accept_short_signatures:
+            _log.warning(
+                "--accept-short-signatures: SIGNATURES THAT LEAVE OUT THE SIGN HEADER ARE TAKEN, "
+                "against RFC 3830; each is told here and counted as signatures_short. Leave the "
+                "option out as soon as the products that need it are mended"
+            )
         rdrand = has_rdrand()
         if rdrand:
             _log.log(INIT, "processor has RdRand")

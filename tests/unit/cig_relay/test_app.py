@@ -81,12 +81,12 @@ async def _start(folder: Path, *arguments: str, notify: str = "") -> asyncio.sub
 
 
 @asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _running(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start the program and wait until it says that it is ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(folder / "notify.sock"))
         told.setblocking(False)
-        process = await _start(folder, notify=str(folder / "notify.sock"))
+        process = await _start(folder, *arguments, notify=str(folder / "notify.sock"))
         try:
             loop = asyncio.get_running_loop()
             assert await asyncio.wait_for(loop.sock_recv(told, 100), 30) == b"READY=1"
@@ -125,6 +125,19 @@ async def test_serves_and_stops(folder: Path) -> None:
         assert line in log
     assert not (folder / "relay.sock").exists()
     assert (folder / "relay.log").stat().st_mode & 0o777 == 0o600
+
+
+async def test_accepting_short_signatures_is_told_at_the_start(folder: Path) -> None:
+    async with _running(folder):
+        assert "SIGNATURES" not in (folder / "relay.log").read_text()
+    (folder / "notify.sock").unlink()
+    async with _running(folder, "--accept-short-signatures"):
+        (line,) = (
+            line
+            for line in (folder / "relay.log").read_text().splitlines()
+            if "SIGNATURES THAT LEAVE OUT THE SIGN HEADER ARE TAKEN" in line
+        )
+        assert "[WARN]" in line
 
 
 async def test_keys_come_later_and_the_log_is_reopened(folder: Path) -> None:

@@ -189,6 +189,7 @@ async def relay(
     allowed_uid: int | None = None,
     grace: float = 0.2,
     settings: MediaSettings = PORTS,
+    accept_short: bool = False,
 ) -> AsyncIterator[Rig]:
     """Run a relay whose userdata and socket are in ``folder`` (kept between runs)."""
     userdata = folder / "userdata"
@@ -207,7 +208,12 @@ async def relay(
             userdata / ".replay.journal", now=now, skew=300.0, keys_before=holder.older_than
         )
         crypto = CallCrypto(
-            pool=pool, holder=holder, journal=journal, clock=clock, random_bytes=os.urandom
+            pool=pool,
+            holder=holder,
+            journal=journal,
+            clock=clock,
+            random_bytes=os.urandom,
+            accept_short=accept_short,
         )
         keeper = KeyKeeper(holder, clock, lambda warning: [s.keys_ending(warning) for s in servers])
         service = RelayService(
