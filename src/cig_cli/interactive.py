@@ -10,26 +10,32 @@ from pathlib import Path
 
 PROMPT = "cig-cli$ "
 COMMANDS = (
+    "check",
     "echo ",
     "help",
     "quit",
     "read ",
     "reload",
     "route ",
+    "set-key",
     "show call",
+    "show keys",
     "show umsg",
     "status",
 )
 OPTIONS = {
+    "check": ("--config ", "--json", "--userdata "),
     "read": ("--json", "--strict"),
     "reload": ("--json", "--token-file "),
     "route": ("--file ", "--from ", "--json"),
+    "set-key": ("--dry-run", "--file ", "--keys-socket ", "--passphrase-file ", "--replace"),
     "show": ("--json",),
     "status": ("--json",),
 }
 """The options that the Tab key offers for each command."""
 
 _FILE_BEFORE = ("read", "read --strict", "read --json")
+_FILE_OPTIONS = ("--config", "--file", "--keys-socket", "--passphrase-file", "--userdata")
 _LEAVE = ("exit", "quit")
 
 
@@ -65,7 +71,7 @@ def _completions(line: str) -> list[str]:
     if commands and line not in commands:
         return commands
     head, _, last = line.rpartition(" ")
-    if head in _FILE_BEFORE or head.endswith(" --file"):
+    if head in _FILE_BEFORE or head.endswith(tuple(f" {option}" for option in _FILE_OPTIONS)):
         return [f"{head} {name}" for name in _files(last)]
     options = OPTIONS.get(line.split(" ")[0], ())
     return [f"{head} {option}" for option in options if option.startswith(last)] if head else []

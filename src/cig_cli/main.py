@@ -2,7 +2,7 @@
 """Entry point of cig-cli: the manual's commands in direct mode, or a prompt without a command.
 
 Exit codes: 0 done; 1 the answer was an error (a configuration that does not load, a refused
-command); 2 no server answers, or wrong usage.
+command, a failed check); 2 no server answers, or wrong usage.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import click
 
+from cig_cli.check.command import check_command
 from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Answer, Client, NoServerError
 from cig_cli.interactive import interact
 from cig_cli.readfile import read_file
 from cig_cli.reload import reload_command
 from cig_cli.route import prepare, request, route_in_file
+from cig_cli.setkey.command import set_key_command
 
 EXIT_ERROR = 1
 EXIT_NO_SERVER = 2
@@ -87,7 +89,7 @@ def help_command(context: click.Context, as_json: bool) -> None:
 
 @main.group()
 def show() -> None:
-    """Show active calls or UMSG sessions."""
+    """Show active calls, UMSG sessions or keys."""
 
 
 @show.command("call")
@@ -104,6 +106,14 @@ def show_call(target: Target, as_json: bool) -> None:
 def show_umsg(target: Target, as_json: bool) -> None:
     """Show the UMSG sessions."""
     sys.exit(ask(target, "show umsg", as_json=as_json))
+
+
+@show.command("keys")
+@_json_option
+@click.pass_obj
+def show_keys(target: Target, as_json: bool) -> None:
+    """Show the periods of the gateway's keys."""
+    sys.exit(ask(target, "show keys", as_json=as_json))
 
 
 @main.command()
@@ -150,7 +160,9 @@ def route(target: Target, uri: str, caller: str | None, file: str | None, as_jso
     sys.exit(EXIT_ERROR if answer is None else _show_answer(answer, as_json))
 
 
+main.add_command(check_command)
 main.add_command(reload_command)
+main.add_command(set_key_command)
 
 
 def ask(target: Target, request: str, *, as_json: bool = False) -> int:

@@ -14,7 +14,15 @@ from typing import Any, TypeVar
 import click
 
 from cig_lab import analysis, signals
-from cig_lab.environment import MGMT_PORT, PBX_USER, SECURE_URI, Environment, Plan
+from cig_lab.environment import (
+    KEYS_FILE,
+    MGMT_PORT,
+    PASSPHRASE_FILE,
+    PBX_USER,
+    SECURE_URI,
+    Environment,
+    Plan,
+)
 from cig_lab.phone.call import SecureCall, SecureCallEndedError
 from cig_lab.process import LabError
 from cig_lab.report import (
@@ -56,6 +64,10 @@ async def run(out: Path, say: Say, *, mgmt_port: int = MGMT_PORT, keep: bool = F
         if lab.mgmt_port != mgmt_port:
             say(f"Port {mgmt_port} is taken: the management port is {lab.mgmt_port} this time.")
         say(f"Running in {lab.folder}, SIP on 127.0.0.1:{lab.sip_port}.")
+        say("")
+        say(f"$ cig-cli set-key --file {KEYS_FILE} --passphrase-file {PASSPHRASE_FILE}")
+        for line in lab.keys_installed.splitlines():
+            say(line)
         for act in (_secure_to_sip, _sip_to_secure):
             say("")
             report.calls.append(await act(lab, say))

@@ -8,31 +8,38 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cig_common.carrier import armour
 from cig_lab import ports
 from cig_lab.crs import CrsServer
-from cig_lab.kms import LabKms, months_for
+from cig_lab.kms import LabKms, months_for, months_from
 from cig_lab.phone.phone import SecurePhone
 from cig_lab.process import Child, LabError, run
 from cig_lab.sip_phone.address import host_port
 from cig_lab.sip_phone.phone import SipPhone
-from cig_relay.keys.keystore import Keystore
+from cig_material.seal import Cost
+from mikey_sakke.periods import month_of
 
 HOST = "127.0.0.1"
 SECURE_URI = "tel:+46701234567"
 GATEWAY_URI = "tel:+8888"
 PBX_USER = "101"
+KEYS_FILE = "keys.txt"
+PASSPHRASE_FILE = "passphrase"
 MGMT_PORT = 8083
 
 _CONNECT_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 _RTP_PORTS = 400
+_GATEWAY_MONTHS = 3
+_SEAL_COST = Cost(log_n=14, r=8, p=1)
+"""The lab's keys are worth nothing in a minute: their passphrase need not be hard to guess."""
 _MAX_ANSWER = 1 << 24
 
 # The manual's simple example; pbx.com is the SIP phone, secure.com the gateway itself.
@@ -106,6 +113,7 @@ class Environment:
     ``mgmt_port`` is the planned one, or another one where that was taken.
     """
 
+    kms: LabKms
     crs: CrsServer
     phone: SecurePhone
     sip_phone: SipPhone
@@ -118,6 +126,8 @@ class Environment:
         self.mgmt_port = self.plan.mgmt_port
         self.folder = Path()
         self.rtp_ports = range(0)
+        self.keys_installed = ""
+        """What `cig-cli set-key` said of the gateway's keys."""
         self._stack = AsyncExitStack()
 
     @property
@@ -146,13 +156,13 @@ class Environment:
         if not self.plan.keep:
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._choose_ports()
-        kms = LabKms()
-        months = months_for(time.time())
+        self.kms = kms = LabKms()
+        months = {*months_for(time.time())}
         self.crs = await self._stack.enter_async_context(
-            CrsServer(kpak=kms.kpak, domain=kms.domain, host=HOST)
+            CrsServer(kpak=kms.kpak, domain=kms.domain, host=HOST, issued_under=kms.kpak_of)
         )
         self.phone = SecurePhone(
-            kms.user_keys(SECURE_URI, months),
+            kms.user_keys(SECURE_URI, sorted(months)),
             crs=self.crs.tls_address,
             pin=self.crs.certificate_sha256,
             host=HOST,
@@ -160,8 +170,13 @@ class Environment:
         self._stack.push_async_callback(self.phone.stop)
         self.sip_phone = await SipPhone.start(user=PBX_USER, host=self.plan.sip_host)
         self._stack.push_async_callback(self.sip_phone.stop)
-        self._write_files(kms, months)
+        self._write_configuration()
         await self.start_relay()
+        self.keys_installed = await self.set_key(
+            self.export_keys(
+                sorted(months | {*months_from(month_of(time.time()), _GATEWAY_MONTHS)})
+            )
+        )
         await self.start_server()
         await asyncio.wait_for(self.phone.ready(), _CONNECT_SECONDS)
         await self._until("the gateway to be connected", self._connected)
@@ -178,17 +193,35 @@ class Environment:
         if not ports.is_free(HOST, self.mgmt_port, ("tcp",)):
             self.mgmt_port = ports.free_port(HOST, ("tcp",))
 
-    def _write_files(self, kms: LabKms, months: tuple[str, ...]) -> None:
-        userdata = self.folder / "userdata"
-        userdata.mkdir(mode=0o700)
+    def export_keys(self, months: Iterable[str]) -> Path:
+        """Do what the CMS does: give new keys as sealed text, and the passphrase apart from it."""
         crs_host, crs_port = self.crs.tls_address
-        material = kms.gateway_material(
+        sealed, phrase = self.kms.sealed_material(
             GATEWAY_URI,
             months,
             crs=f"{crs_host}:{crs_port}",
             anchor_pin=self.crs.certificate_sha256,
+            cost=_SEAL_COST,
         )
-        Keystore(userdata).save(material)
+        path = self.folder / KEYS_FILE
+        path.write_text(armour.encode(sealed))
+        passphrase = self.folder / PASSPHRASE_FILE
+        passphrase.touch(mode=0o600)
+        passphrase.write_text(f"{phrase}\n")
+        return path
+
+    async def set_key(self, file: Path, *options: str) -> str:
+        """Install key material in cig-relay as an operator does; gives what cig-cli said."""
+        return await self.cli(
+            "set-key",
+            *("--keys-socket", str(self.folder / "keys.sock")),
+            *("--file", str(file)),
+            *("--passphrase-file", str(self.folder / PASSPHRASE_FILE)),
+            *options,
+        )
+
+    def _write_configuration(self) -> None:
+        (self.folder / "userdata").mkdir(mode=0o700)
         low, high = ports.rtp_range(2 * _RTP_PORTS)
         self.rtp_ports = range(low, high + 1)
         plan = self.plan
@@ -216,6 +249,7 @@ class Environment:
                 *("--config", str(self.folder / "cig.conf")),
                 *("--userdata", str(self.folder / "userdata")),
                 *("--socket", str(self.folder / "relay.sock")),
+                *("--keys-socket", str(self.folder / "keys.sock")),
                 *("--log", str(self.folder / "cig-relay.log")),
             ),
             folder=self.folder,
@@ -233,6 +267,8 @@ class Environment:
                 *("--mgmt-token", str(self.folder / "mgmt-token")),
                 *("--log", str(self.folder / "cig-server.log")),
                 *("--session-log", str(self.folder / "session.log")),
+                # Never the one of a gateway that is installed on this host.
+                *("--notify-script", str(self.folder / "notify.sh")),
             ),
             folder=self.folder,
         )

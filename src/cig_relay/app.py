@@ -83,6 +83,13 @@ def _uid(context: click.Context, option: click.Parameter, value: str | None) -> 
     help="Control socket to listen on for cig-server.",
 )
 @click.option(
+    "--keys-socket",
+    type=_PATH,
+    default=Path("/run/cig/keys.sock"),
+    show_default=True,
+    help="Socket on which root and one's own user install keys.",
+)
+@click.option(
     "--server-uid",
     metavar="UID|USER",
     callback=_uid,
@@ -123,6 +130,7 @@ def main(
     config_path: Path,
     userdata: Path,
     socket_path: Path,
+    keys_socket: Path,
     server_uid: int,
     engines: int,
     log_path: Path | None,
@@ -136,6 +144,7 @@ def main(
         config=config_path,
         userdata=userdata,
         socket=socket_path,
+        keys_socket=keys_socket,
         server_uid=server_uid,
         engines=engines,
         tel_addr=tel_addr,

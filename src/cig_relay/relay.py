@@ -27,12 +27,15 @@ from cig_relay.addresses import TelAddress, sip_address
 from cig_relay.config_view import MediaPart
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
+from cig_relay.control.keys_server import KeysServer
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import AGENT, RelayService
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
+from cig_relay.keys.intake import KeyIntake
 from cig_relay.keys.keeper import KeyKeeper
 from cig_relay.keys.keystore import Keystore
+from cig_relay.keys.raw_import import RawImport
 from cig_relay.keys.replay_journal import FILE_NAME, ReplayJournal
 from cig_relay.media.engine import MediaSettings
 from cig_relay.media.python_engine import PythonMediaEngine
@@ -57,6 +60,7 @@ class Options:
     config: Path
     userdata: Path
     socket: Path
+    keys_socket: Path
     server_uid: int
     engines: int
     tel_addr: str | None
@@ -78,10 +82,11 @@ class Relay:
         self._tel_addr = TelAddress(options.tel_addr)
         self._pool = EnginePool(options.engines, listener=self._engines_changed)
         self._clock = SystemClock()
-        self._holder = KeyHolder(
-            Keystore(options.userdata, random_bytes=random_bytes), self._pool, self._clock
-        )
+        keystore = Keystore(options.userdata, random_bytes=random_bytes)
+        self._holder = KeyHolder(keystore, self._pool, self._clock)
         self._keeper = KeyKeeper(self._holder, self._clock, self._keys_ending)
+        self._intake = KeyIntake(self._holder, self._pool, self._clock, self._keys_installed)
+        self._raw_import = RawImport(options.userdata, self._intake, self._tell_identity)
         self._server: ControlServer | None = None
 
     async def run(self) -> None:
@@ -101,9 +106,8 @@ class Relay:
     async def _with_engines(self) -> None:
         await self._load_keys()
         journal = self._open_journal()
-        clock = self._clock
         media = PythonMediaEngine(
-            self._configuration.part.settings, clock=clock, random_bytes=random_bytes
+            self._configuration.part.settings, clock=self._clock, random_bytes=random_bytes
         )
 
         def configure(settings: MediaSettings) -> None:
@@ -111,36 +115,45 @@ class Relay:
             self._look_at_route.set()  # an override may lead another way to the CRS
 
         self._configuration.configure = configure
+        service = self._service(media, journal)
+        server = ControlServer(service, self._options.socket, allowed_uid=self._options.server_uid)
+        keys = KeysServer(self._intake, self._options.keys_socket, changed=self._tell_identity)
+        try:
+            await server.start()
+            self._server = server
+            await keys.start()
+            await self._serve()
+        finally:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await keys.close()
+                await self._raw_import.close()
+                await server.close()
+                await media.close()
+                await journal.close()
+
+    def _service(self, media: PythonMediaEngine, journal: ReplayJournal) -> RelayService:
         crypto = CallCrypto(
             pool=self._pool,
             holder=self._holder,
             journal=journal,
-            clock=clock,
+            clock=self._clock,
             random_bytes=random_bytes,
             accept_short=self._options.accept_short_signatures,
         )
-        service = RelayService(
+        return RelayService(
             pool=self._pool,
             holder=self._holder,
             keeper=self._keeper,
             journal=journal,
             crypto=crypto,
             media=media,
-            clock=clock,
+            clock=self._clock,
             tel_addr=self._tel_addr,
             sip_addr=self._sip_addr,
             configuration=self._configuration,
+            before_hello=self._raw_import.look,
+            import_problem=lambda: self._intake.problem,
         )
-        server = ControlServer(service, self._options.socket, allowed_uid=self._options.server_uid)
-        try:
-            await server.start()
-            self._server = server
-            await self._serve()
-        finally:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await server.close()
-                await media.close()
-                await journal.close()
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -179,9 +192,12 @@ class Relay:
             await self._holder.reload()
         except CigError as error:
             _log.warning("the keystore was not taken: %s", error)
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
         identity = self._holder.identity
         if identity is None:
-            _log.log(INIT, "no keys: calls are refused until a keystore is in userdata")
+            _log.log(INIT, "no keys: calls are refused until `cig-cli set-key` has installed some")
             return
         _log.log(
             INIT,
@@ -191,6 +207,15 @@ class Relay:
             " ".join(identity.periods),
             " ".join(identity.crs),
         )
+
+    def _keys_installed(self) -> None:
+        self._tell_keys()
+        self._keeper.look_soon()
+        self._look_at_route.set()  # the CRS may be another one
+
+    def _tell_identity(self) -> None:
+        if self._server is not None:
+            self._server.identity_changed()
 
     async def _reload_when_told(self) -> None:
         while True:
@@ -234,6 +259,7 @@ class Relay:
         _log.log(INIT, "%s, process %d, uid %d", AGENT, os.getpid(), os.geteuid())
         _log.log(INIT, "userdata %s, %d engines", self._options.userdata, self._options.engines)
         _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
+        _log.log(INIT, "keys are taken on %s and from cig.raw", self._options.keys_socket)
         await self._configuration.tell()
         if self._options.accept_short_signatures:
             _log.warning(

@@ -168,10 +168,6 @@ def _counted(counters: Mapping[str, int], prefix: str) -> Rows:
     return tuple((f"{prefix} {name}", str(n)) for name, n in sorted(counters.items()) if n)
 
 
-def _keystore_rows(relay: StatusReply | None) -> Rows:
-    return () if relay is None else (("Keystore sealed by", relay.keystore),)
-
-
 def _periods(rows: Sequence[PeriodRow]) -> tuple[PeriodView, ...]:
     return tuple(
         PeriodView(
@@ -210,3 +206,7 @@ def _keys(reply: KeysReply) -> Keys:
 
 def _days(seconds: float) -> float:
     return round(seconds / 86_400, 2)
+
+
+def _keystore_rows(relay: StatusReply | None) -> Rows:
+    return () if relay is None else (("Keystore sealed by", relay.keystore),)

@@ -259,8 +259,8 @@ class StatisticsReply(Record):
 class StatusReply(Record):
     """The relay's state; ``crypto_state`` is ``OK`` or says in words what is wrong.
 
-    ``keystore`` says in words what the keystore is sealed by.
     ``periods`` are those of the keystore, oldest first; ``keys_ending`` is the warning that stands.
+    ``keystore`` says in words what the keystore is sealed by.
     """
 
     engines_available: int
@@ -270,9 +270,9 @@ class StatusReply(Record):
     calls: int
     ports_free: int
     counters: dict[str, int]
-    keystore: str
     periods: tuple[PeriodRow, ...]
     keys_ending: KeysEnding | None
+    keystore: str
 
 
 @dataclass(frozen=True, slots=True)

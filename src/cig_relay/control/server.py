@@ -16,10 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import stat
-import struct
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -32,12 +28,14 @@ from cig_common.control.messages import (
     EnginesEvent,
     ErrorCode,
     ErrorReply,
+    HelloReply,
     HelloRequest,
     IdentityEvent,
     KeysEndingEvent,
 )
 from cig_common.control.record import Record
-from cig_common.errors import ControlError, LocalError
+from cig_common.errors import ControlError
+from cig_relay.control.local_socket import PeerProcess, listening
 from cig_relay.control.service import RelayService
 from cig_relay.control.session import Session
 
@@ -49,13 +47,6 @@ MAX_PENDING = 512
 _READ_OCTETS = 65536
 _MAX_UNSENT = 4 << 20
 _SOCKET_MODE = 0o660
-_BACKLOG = 16
-
-
-class SocketInUseError(LocalError):
-    """Another relay listens on the socket, or its path is taken by something else."""
-
-    log_code = "socket-in-use"
 
 
 class ControlServer:
@@ -82,16 +73,8 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises SocketInUseError, or OSError when the socket cannot be made."""
-        await _remove_stale(self._path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = await listening(self._path, _SOCKET_MODE)
         try:
-            # No moment in which the socket exists with other rights than it shall have.
-            before = os.umask(0o777 & ~_SOCKET_MODE)
-            try:
-                sock.bind(str(self._path))
-            finally:
-                os.umask(before)
-            sock.listen(_BACKLOG)
             self._listener = await asyncio.start_unix_server(self._connected, sock=sock)
         except BaseException:
             sock.close()
@@ -114,8 +97,11 @@ class ControlServer:
         self._sessions.clear()
 
     def send_event(self, event: Record) -> None:
-        """Report something to the server, if one is connected."""
-        if self._current is not None:
+        """Report something to the server, if one is connected.
+
+        Until its greeting is answered it is told nothing: the answer says how things are then.
+        """
+        if self._current is not None and self._current.welcomed:
             self._current.send(0, event)
 
     def engines_changed(self, available: int, total: int) -> None:
@@ -133,18 +119,18 @@ class ControlServer:
     # --- the inside -----------------------------------------------------------------------------
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pid, uid = _peer(writer)
-        if uid != self._allowed_uid:
+        peer = PeerProcess.of(writer)
+        if peer.uid != self._allowed_uid:
             self._service.counters["connections_refused"] += 1
             _log.warning(
                 "process %d of uid %d was shut out: only uid %d may use the control socket",
-                pid,
-                uid,
+                peer.pid,
+                peer.uid,
                 self._allowed_uid,
             )
             writer.close()
             return
-        self._spawn(self._serve(reader, writer, pid))
+        self._spawn(self._serve(reader, writer, peer.pid))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
@@ -196,6 +182,8 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._greeted = False
+        self.welcomed = False
+        """Whether its greeting was answered."""
         self.on_greeted: Callable[[], None] = lambda: None
         self._pending: set[asyncio.Task[None]] = set()
         self.session = Session(service, number, lambda event: self.send(0, event))
@@ -263,27 +251,6 @@ class _Connection:
         raise ControlError(text)
 
     async def _answer(self, envelope: Envelope) -> None:
-        self.send(envelope.number, await self.session.handle(envelope.message))
-
-
-def _peer(writer: asyncio.StreamWriter) -> tuple[int, int]:
-    form = struct.Struct("3i")
-    sock = writer.get_extra_info("socket")
-    pid, uid, _ = form.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
-    return pid, uid
-
-
-async def _remove_stale(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise SocketInUseError(f"{path} exists and is no socket: remove it, or name another path")
-    try:
-        _, writer = await asyncio.open_unix_connection(str(path))
-    except ConnectionRefusedError:
-        path.unlink()
-        return
-    writer.close()
-    raise SocketInUseError(f"{path}: a relay listens there already: stop it first")
+        answer = await self.session.handle(envelope.message)
+        self.send(envelope.number, answer)
+        self.welcomed = self.welcomed or isinstance(answer, HelloReply)

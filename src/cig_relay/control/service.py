@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from cig_common.clock import Clock
@@ -21,12 +21,18 @@ from cig_relay.media.engine import MediaEngine
 AGENT = "cig-relay/2.7.0"
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class RelayService:
     """The relay's parts. ``tel_addr`` and ``sip_addr`` give the local addresses of new calls.
 
     ``sip_addr`` is given the address on which the server takes SIP (`HelloRequest.sip_bind`) and
     the PBX's; either may be empty. It raises CigError where the host has no way to the PBX.
+    ``before_hello`` is awaited before a server's greeting is answered; ``import_problem`` says why
+    key material that lay in userdata was not imported, if that is so.
     """
 
     pool: EnginePool
@@ -40,9 +46,12 @@ class RelayService:
     sip_addr: Callable[[str, str], str]
     configuration: RelayConfiguration
     counters: Counter[str] = field(default_factory=Counter)
+    before_hello: Callable[[], Awaitable[None]] = _nothing
+    import_problem: Callable[[], str] = str
 
-    def hello(self) -> HelloReply:
+    async def hello(self) -> HelloReply:
         """Answer a server's greeting."""
+        await self.before_hello()
         return HelloReply(
             VERSION,
             AGENT,
@@ -81,9 +90,9 @@ class RelayService:
             calls=self.media.calls(),
             ports_free=self.media.ports_free(),
             counters=dict(counted),
-            keystore=self.holder.wrapping,
             periods=self.holder.rows(self.clock.utc()),
             keys_ending=self.keeper.warning,
+            keystore=self.holder.wrapping,
         )
 
     def _crypto_state(self) -> str:
@@ -97,4 +106,5 @@ class RelayService:
             return (
                 f"the replay journal was lost: secure calls may be refused for {until - now:.0f} s"
             )
-        return self.holder.state(now)
+        state = self.holder.state(now)
+        return state if state != "OK" else self.import_problem() or "OK"

@@ -177,7 +177,7 @@ class Session:
     async def _hello(self, request: HelloRequest) -> Record:
         # The server's SIP stays on this address while it lives, whatever cig.conf says by now.
         self._server_bind = _checked_address("sip_bind", request.sip_bind)
-        return self._service.hello()
+        return await self._service.hello()
 
     async def _status(self, request: StatusRequest) -> Record:
         return self._service.status()

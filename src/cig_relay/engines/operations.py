@@ -13,9 +13,10 @@ from cig_common.control.record import Record
 from cig_material import document
 from cig_material.period import Period
 from cig_relay.engines.wire import (
+    Authentic,
     Build,
     CallSecrets,
-    Checked,
+    Check,
     Failed,
     Load,
     Open,
@@ -56,6 +57,9 @@ class Operations:
             case Load(material):
                 self._load(material)
                 return Ready()
+            case Check(material):
+                _check(material)
+                return Ready()
             case Ping():
                 return Ready()
             case Sign(period, text):
@@ -63,7 +67,7 @@ class Operations:
                 return Signature(keys.signer.sign(text, random_bytes=self._random_bytes))
             case Verify():
                 verified, _ = self._verify(request)
-                return Checked(verified.coverage is not receiver.Coverage.FULL)
+                return Authentic(verified.coverage is not receiver.Coverage.FULL)
             case Open():
                 return self._open(request)
             case Build():
@@ -132,3 +136,12 @@ class Operations:
         if keys is None:
             raise PeriodError(f"no keys of {month} are loaded")
         return keys
+
+
+def _check(octets: bytes) -> None:
+    material = document.decode(octets)
+    try:
+        for keys in material.periods:
+            material.user_keys(keys).wipe()
+    finally:
+        material.wipe()

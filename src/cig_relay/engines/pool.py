@@ -34,9 +34,10 @@ from cig_material.material import KeyMaterial
 from cig_relay.engines.errors import EngineError, RefusedError
 from cig_relay.engines.turns import Turns
 from cig_relay.engines.wire import (
+    Authentic,
     Build,
     CallSecrets,
-    Checked,
+    Check,
     Failed,
     Load,
     Open,
@@ -172,6 +173,14 @@ class EnginePool:
         # Whoever asked may give up; the keys are then taken, or not, all the same.
         await asyncio.shield(self._start_task(self._load(fresh)))
 
+    async def check(self, material: KeyMaterial) -> None:
+        """Check keys against their equations; the engines keep none, those in use stay in use.
+
+        Takes some tens of milliseconds a period, during which one engine does nothing else.
+        Raises RefusedError when a key is wrong, or EngineError.
+        """
+        await self._expect(Ready, Check(document.encode(material)))
+
     async def sign_auth(self, *, period: str, text: bytes) -> bytes:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""
         return (await self._expect(Signature, Sign(period, text))).sig
@@ -184,7 +193,7 @@ class EnginePool:
         With ``accept_short`` one that leaves out the SIGN header is good too; the answer tells
         whether it was such a one.
         """
-        return (await self._expect(Checked, Verify(message, now, accept_short))).short
+        return (await self._expect(Authentic, Verify(message, now, accept_short))).short
 
     async def open_message(
         self, message: bytes, *, now: float, accept_short: bool = False

@@ -31,6 +31,13 @@ class Load(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Check(Record):
+    """Check all keys of a key material's CBOR map against their equations; keep none of them."""
+
+    material: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sign(Record):
     """Sign ``text`` with the SSK of ``period`` (``YYYY-MM-REVISION``)."""
 
@@ -42,7 +49,7 @@ class Sign(Record):
 class Verify(Record):
     """Check the ECCSI signature of an I_MESSAGE that came at ``utc``.
 
-    ``accept_short``: one that leaves out the SIGN header is good too. The answer is `Checked`.
+    ``accept_short``: one that leaves out the SIGN header is good too. The answer is `Authentic`.
     """
 
     message: bytes
@@ -102,7 +109,7 @@ class Ready(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked(Record):
+class Authentic(Record):
     """An I_MESSAGE's signature is its initiator's; ``short``: it leaves out the SIGN header."""
 
     short: bool
@@ -170,8 +177,8 @@ class Failed(Record):
     text: str
 
 
-_REQUESTS = (Load, Sign, Verify, Open, Build, Ping)
-_ANSWERS = (Started, Ready, Checked, Signature, CallSecrets, Refused, Failed)
+_REQUESTS = (Load, Check, Sign, Verify, Open, Build, Ping)
+_ANSWERS = (Started, Ready, Authentic, Signature, CallSecrets, Refused, Failed)
 _BY_NAME: dict[str, type[Record]] = {cls.__name__: cls for cls in (*_REQUESTS, *_ANSWERS)}
 
 

@@ -50,6 +50,8 @@ class KeyHolder:
         self._clock = clock
         self._problem = _NONE
         self._busy = asyncio.Lock()
+        self.changing = asyncio.Lock()
+        """To be held by whoever reads the keystore to write it anew, from the one to the other."""
         self._kms: dict[str, tuple[str, bytes]] = {}
         self._pause, self._retry_at = 0.0, 0.0
         self._over: dict[str, float] = {}
@@ -138,7 +140,8 @@ class KeyHolder:
         due = {period for period, since in self._over.items() if now - since >= _OVER_FOR}
         if not due or len(expired) == len(self.identity.periods):
             return
-        left = await asyncio.to_thread(self._drop, due)
+        async with self.changing:
+            left = await asyncio.to_thread(self._drop, due)
         if left is not None:
             self.identity = left
             _log.info("keys that are over were taken out of the keystore: %s", " ".join(due))

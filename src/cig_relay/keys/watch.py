@@ -27,6 +27,7 @@ from mikey_sakke.periods import month_of
 THRESHOLDS = (14, 7, 3, 1, 0)
 """Days before the end at which a warning is due; 0 is the end itself."""
 _DAY = 86_400.0
+_NAMED = 3
 _REMEDY = "get new key material from the CMS and install it with `cig-cli set-key`"
 
 
@@ -76,7 +77,10 @@ class KeyWatch:
         self._missing = missing
         if not missing:
             return ""
-        return f"there are no keys of {', '.join(missing)}, though of later months: {_REMEDY}"
+        named = ", ".join(missing)
+        if len(missing) > _NAMED:
+            named = f"{len(missing)} months between {missing[0]} and {missing[-1]}"
+        return f"there are no keys of {named}, though of later ones: {_REMEDY}"
 
 
 def ending_text(period: str, ends: float, now: float) -> str:

@@ -163,6 +163,13 @@ def _rendered(found: Sequence[Diagnostic]) -> list[str]:
     return [line for item in found for line in item.render().split("\n")]
 
 
+async def _set_key(session: Session, request: Request) -> Answer:
+    return Answer(
+        error="set-key is a command of cig-cli itself, which hands the keys to cig-relay: "
+        "no key passes through cig-server. Run `cig-cli set-key` on the gateway's host"
+    )
+
+
 async def _route(session: Session, request: Request) -> Answer:
     try:
         to_uri, from_uri = _route_arguments(request.words[1:])
@@ -215,6 +222,9 @@ COMMANDS: tuple[Command, ...] = (
         "test read a configuration file",
         needs_token=True,
         arguments=range(1, 100),
+    ),
+    Command(
+        ("set-key",), _set_key, "set-key", "set the cryptographic key material", arguments=None
     ),
     Command(
         ("route",),

@@ -35,6 +35,7 @@ def test_show_call(port: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [(("echo", "a", "b"), "a b"), (("echo", "OK"), " OK"), (("show", "umsg"), "FROM "),
+     (("show", "keys"), "Public ID "),
      (("status",), "Cryptify Interconnect Gateway v2.7.0"), (("help",), "Cryptify Interconnect")],
 )  # fmt: skip
 def test_direct_mode(port: int, arguments: tuple[str, ...], start: str) -> None:
@@ -76,7 +77,7 @@ def test_help_without_a_server_names_the_commands_all_the_same() -> None:
         result = run(closed.getsockname()[1], "help")
     assert result.exit_code == 2
     assert "no CIG server answers" in result.output
-    assert "read    Test-read the configuration FILE" in result.output
+    assert "read     Test-read the configuration FILE" in result.output
 
 
 def test_something_else_at_the_port() -> None:
@@ -185,7 +186,8 @@ def test_prompt(port: int, tmp_path: Path) -> None:
 
 
 def test_completion() -> None:
-    assert [complete("show", state) for state in range(3)] == ["show call", "show umsg", None]
+    shown = ["show call", "show keys", "show umsg", None]
+    assert [complete("show", state) for state in range(4)] == shown
 
 
 def offered(line: str) -> list[str]:

@@ -123,11 +123,13 @@ def test_who_may_not_read_it_is_told_so(token: Path) -> None:
     for folder in token.parents[1:3]:
         folder.chmod(folder.stat().st_mode | 0o055)
     with serving(TAKEN, token) as port:
+        os.setegid(NOBODY)
         os.seteuid(NOBODY)
         try:
             result = run(port, token)
         finally:
             os.seteuid(0)
+            os.setegid(0)
     assert result.exit_code == 1
     assert "you may not read the token" in result.output
     assert "sudo" in result.output

@@ -71,6 +71,7 @@ async def _start(folder: Path, *arguments: str, notify: str = "") -> asyncio.sub
         *("--config", str(folder / "cig.conf")),
         *("--userdata", str(folder / "userdata")),
         *("--socket", str(folder / "relay.sock")),
+        *("--keys-socket", str(folder / "keys.sock")),
         *("--log", str(folder / "relay.log")),
         *("--engines", "2"),
         *arguments,

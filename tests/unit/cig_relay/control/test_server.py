@@ -39,7 +39,8 @@ from cig_common.control.messages import (
     TelBoundEvent,
 )
 from cig_relay.control import server as server_module
-from cig_relay.control.server import ControlServer, SocketInUseError
+from cig_relay.control.local_socket import SocketInUseError
+from cig_relay.control.server import ControlServer
 from cig_relay.keys.errors import KeystoreAccessError
 from cig_relay.keys.keystore import Keystore
 from cig_relay.keys.wrapping import USERDATA_WORDS
@@ -183,6 +184,29 @@ async def test_status(rig: Rig, peer: Peer) -> None:
     assert status.ports_free > 100
     assert status.counters["calls_callee"] == 1
     assert status.keystore == USERDATA_WORDS
+
+
+async def test_no_event_comes_before_the_answer_to_a_greeting(rig: Rig) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def before_hello() -> None:
+        asked.set()
+        await go.wait()
+
+    rig.service.before_hello = before_hello
+    peer = await Peer.connect(rig.path, hello=False)
+    greeting = peer.submit(HelloRequest(VERSION, "test", os.getpid()))
+    await asked.wait()
+    rig.server.identity_changed()
+    go.set()
+    reply = await asyncio.wait_for(greeting, 20)
+    assert isinstance(reply, HelloReply)
+    assert reply.identity is not None
+    await peer.expect(StatusReply, StatusRequest())
+    assert peer.events.empty()
+    rig.server.identity_changed()
+    assert (await peer.event(IdentityEvent)).identity == reply.identity
+    await peer.close()
 
 
 async def test_status_without_keys(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_gap_is_told_once() -> None:
     held = ("2026-11-1", "2027-02-1")
     now = datetime(2026, 11, 15, tzinfo=UTC).timestamp()
     assert watch.look(held, now) == (
-        "there are no keys of 2026-12, 2027-01, though of later months: get new key material from "
+        "there are no keys of 2026-12, 2027-01, though of later ones: get new key material from "
         "the CMS and install it with `cig-cli set-key`",
     )
     assert watch.look(held, now + DAY) == ()
@@ -85,6 +85,13 @@ def test_a_gap_is_told_once() -> None:
     assert "2027-01," in watch.look(closer, now + 2 * DAY)[0]
     assert watch.look((*closer, "2027-01-1"), now + 3 * DAY) == ()
     assert watch.look(closer, now + 4 * DAY)
+
+
+def test_many_missing_months_are_counted() -> None:
+    told = KeyWatch().look(
+        ("2026-11-1", "2027-11-1"), datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    )
+    assert told[0].startswith("there are no keys of 11 months between 2026-12 and 2027-10, though")
 
 
 def test_without_keys_there_is_nothing_to_warn_of() -> None:

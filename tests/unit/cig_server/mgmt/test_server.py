@@ -60,6 +60,15 @@ async def test_the_manuals_commands() -> None:
         ]
 
 
+async def test_set_key_is_not_the_servers() -> None:
+    async with serving(ManagementServer(StillView(), port=0)) as server:
+        streams = await connect(server)
+        (answer,) = await ask(streams, b"set-key anything")
+        assert answer.startswith("ERROR: set-key is a command of cig-cli itself")
+        rows = await ask(streams, b"help")
+        assert "  set-key              set the cryptographic key material" in rows
+
+
 async def test_json() -> None:
     async with serving(ManagementServer(StillView(call_rows=[CALL]), port=0)) as server:
         streams = await connect(server)
