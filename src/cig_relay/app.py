@@ -125,6 +125,12 @@ def _uid(context: click.Context, option: click.Parameter, value: str | None) -> 
     is_flag=True,
     help="Do without the processor's RdRand: for laboratories only.",
 )
+@click.option(
+    "--accept-short-signatures",
+    is_flag=True,
+    help="Also take messages whose signature leaves out the SIGN header, as some products make "
+    "them. [default: refuse them]",
+)
 @click.version_option(AGENT.partition("/")[2], prog_name="cig-relay")
 def main(
     config_path: Path,
@@ -137,6 +143,7 @@ def main(
     log_level: str,
     tel_addr: str | None,
     no_rdrand: bool,
+    accept_short_signatures: bool,
 ) -> None:
     """Carry the media and hold the keys of the Cryptify Interconnect Gateway."""
     os.umask(0o077)
@@ -149,6 +156,7 @@ def main(
         engines=engines,
         tel_addr=tel_addr,
         rdrand=not no_rdrand,
+        accept_short_signatures=accept_short_signatures,
     )
     sys.exit(_run(options, log_path, _LEVELS[log_level.lower()]))
 

@@ -65,6 +65,7 @@ class Options:
     engines: int
     tel_addr: str | None
     rdrand: bool
+    accept_short_signatures: bool
 
 
 class Relay:
@@ -149,6 +150,7 @@ class Relay:
             journal=journal,
             clock=self._clock,
             random_bytes=self._random.random_bytes,
+            accept_short=self._options.accept_short_signatures,
         )
         return RelayService(
             pool=self._pool,
@@ -272,6 +274,12 @@ class Relay:
         _log.log(INIT, "server on %s as uid %d", self._options.socket, self._options.server_uid)
         _log.log(INIT, "keys are taken on %s and from cig.raw", self._options.keys_socket)
         await self._configuration.tell()
+        if self._options.accept_short_signatures:
+            _log.warning(
+                "--accept-short-signatures: SIGNATURES THAT LEAVE OUT THE SIGN HEADER ARE TAKEN, "
+                "against RFC 3830; each is told here and counted as signatures_short. Leave the "
+                "option out as soon as the products that need it are mended"
+            )
         if self._options.rdrand:
             _log.log(INIT, "random octets from %s", self._random.sources)
         else:

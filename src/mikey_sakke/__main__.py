@@ -13,6 +13,7 @@ from mikey_sakke.dump import dump, fault, recognise
 from mikey_sakke.errors import MikeySakkeError
 
 _USAGE = "usage: python -m mikey_sakke [FILE|-]\n"
+_STANDARD_INPUT = 0
 _MOST = 65_537
 """Octets that are read: one more than any text that can hold a message."""
 
@@ -25,23 +26,24 @@ def main(arguments: list[str]) -> int:
     if len(arguments) > 1 or (arguments and arguments[0].startswith("-") and arguments[0] != "-"):
         sys.stderr.write(_USAGE)
         return 2
+    name = arguments[0] if arguments else "-"
     try:
-        octets = _read(arguments[0] if arguments else "-")
-        message = recognise(octets)
+        message = recognise(_read(name))
     except OSError as error:
-        sys.stderr.write(f"cannot read {arguments[0]!r}: {error.strerror}\n")
+        sys.stderr.write(f"cannot read {name!r}: {error.strerror}\n")
         return 2
     except MikeySakkeError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stdout.write(dump(message))
+    # A URI may have characters that the terminal's encoding lacks.
+    sys.stdout.buffer.write(dump(message).encode(sys.stdout.encoding, "backslashreplace"))
     return 0 if fault(message) is None else 1
 
 
 def _read(name: str) -> bytes:
-    if name == "-":
-        return sys.stdin.buffer.read(_MOST)
-    with open(name, "rb") as file:  # noqa: PTH123  (this package imports no pathlib)
+    is_input = name == "-"
+    source = _STANDARD_INPUT if is_input else name
+    with open(source, "rb", closefd=not is_input) as file:
         return file.read(_MOST)
 
 

@@ -70,7 +70,9 @@ def recognise(octets: bytes) -> bytes:
     text = octets.strip()
     if _HEX.fullmatch(text):
         digits = re.sub(rb"[:\s]", b"", text.lower().removeprefix(b"0x"))
-        if digits and len(digits) % 2 == 0:
+        if len(digits) % 2:  # base64 it is not either: that comes in fours
+            raise MalformedError("an odd number of hexadecimal digits: one was lost at least")
+        if digits:
             return bytes.fromhex(digits.decode("ascii"))
     found = _of_description(text.decode("utf-8", "replace"))
     if found is not None:

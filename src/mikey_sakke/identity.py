@@ -16,7 +16,15 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from mikey_sakke.errors import IdentifierError, IdentityError, MalformedError, ParameterError
+from mikey_sakke.errors import (
+    ErrorNumber,
+    IdentifierError,
+    IdentityError,
+    MalformedError,
+    ParameterError,
+    PeriodError,
+    UnsupportedError,
+)
 from mikey_sakke.identifiers import (
     ID_SCHEME_HASHED_UID,
     ID_SCHEME_TEL,
@@ -86,7 +94,7 @@ class IdentityScheme(Protocol):
         """Give the identifier of a URI in a period; raises `IdentifierError`."""
 
     def period_of(self, t: float) -> str:
-        """Give the period of a time in seconds since 1970."""
+        """Give the period of a time in seconds since 1970, or raise `PeriodError`."""
 
     def acceptable_periods(
         self, now: float, *, days_before: int = DAYS_BEFORE, days_after: int = DAYS_AFTER
@@ -142,8 +150,16 @@ class TelMonthly:
         return acceptable_months(now, days_before=days_before, days_after=days_after)
 
     def party(self, message: IMessage, role: IdRole, *, period: str, known: str | None) -> Party:
-        """Read IDRi or IDRr, which must be a canonical tel URI."""
+        """Read IDRi or IDRr, which must be a canonical tel URI and stand alone.
+
+        RFC 6509 knows no IDRuidi and IDRuidr: a second name that nobody compares is refused.
+        """
         idr = message.identity(role)
+        if message.identity(_UID_ROLES[role]) is not None:
+            raise UnsupportedError(
+                f"message refused: it names its {role.name.lower()} by a UID besides the tel URI",
+                error_number=ErrorNumber.INVALID_ID,
+            )
         if idr is None or idr.id_type is not IdType.URI:
             raise MalformedError(f"the message names no {role.name} by a URI")
         try:
@@ -211,10 +227,10 @@ class HashedUid:
         )
 
     def period_of(self, t: float) -> str:
-        """Give the number of the period of a time; raises `ParameterError` before the first."""
+        """Give the number of the period of a time; raises `PeriodError` before the first."""
         number = (math.floor(t) + NTP_TO_UNIX - self.period_offset) // self.period_seconds
         if number < 0:
-            raise ParameterError("a time before the first key period has no key period")
+            raise PeriodError("a time before the first key period has no key period")
         return str(number)
 
     def period_begin(self, period: str) -> int:

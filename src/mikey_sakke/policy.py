@@ -17,6 +17,8 @@ HMAC_SHA1 = 1
 PROTOCOL_SRTP = 0
 
 _MIN_TAG_LENGTH = 10
+_MAX_TAG_LENGTH = 20
+"""Of a whole HMAC-SHA-1."""
 _AEAD_TAG_LENGTH = 16
 _MAX_VALUE_LENGTH = 4
 
@@ -116,14 +118,15 @@ class SrtpPolicy:
         """Raise `PolicyError` (number 10) unless the policy protects as it must (RFC 3830 §6.12).
 
         Refused: no or unknown encryption, SRTP or SRTCP in clear, an authentication tag below
-        80 bits without AEAD, and what this library derives no keys for.
+        80 bits (or beyond what HMAC-SHA-1 gives) without AEAD, and what this library derives no
+        keys for.
         """
         tags = (self.tag_length, self.srtp_tag_length, self.srtcp_tag_length)
         authenticated = {
             AES_CM: self.authentication == HMAC_SHA1
             and self.authentication_key_length == 20
             and self.salt_length == 14
-            and all(tag >= _MIN_TAG_LENGTH for tag in tags if tag != -1),
+            and all(_MIN_TAG_LENGTH <= tag <= _MAX_TAG_LENGTH for tag in tags if tag != -1),
             AES_GCM: self.salt_length == 12 and self.aead_tag_length in (-1, _AEAD_TAG_LENGTH),
         }.get(self.encryption, False)
         plain_features = (

@@ -4,10 +4,10 @@
 from dataclasses import dataclass
 
 from mikey_sakke.errors import ErrorNumber, MalformedError, PolicyError, UnsupportedError
-from mikey_sakke.header import EmptyMap, Header, MapType, SrtpIdMap
+from mikey_sakke.header import EmptyMap, GenericCs, Header, MapType, SrtpIdMap
 from mikey_sakke.message import IMessage
 from mikey_sakke.payloads import SIGNATURE_TYPE_ECCSI, ExtensionType
-from mikey_sakke.policy import DEFAULT_POLICY, SrtpPolicy
+from mikey_sakke.policy import DEFAULT_POLICY, PROTOCOL_SRTP, SrtpPolicy
 from mikey_sakke.prf import PrfFunction
 
 EXTENSION_VENDOR = ExtensionType.VENDOR
@@ -16,6 +16,8 @@ DIGEST_LENGTH = 32
 """Octets of the digest in the extension that binds a message to its call."""
 AGREED_CS_IDS = (1, 2)
 """CS IDs of a message that states none: the initiator's stream, then the responder's."""
+_SSRC, _SSRC_ROC_SEQ = 4, 10
+"""Octets of SRTP's session data, without and with the S bit (RFC 6043 §6.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ class Profile:
         return found[0][len(self.extension_magic) :]
 
     def crypto_sessions(self, header: Header) -> tuple[CryptoSession, ...]:
-        """Give the crypto sessions of a message; raises `UnsupportedError` where they are too few.
+        """Give the crypto sessions of a message.
+
+        Raises `UnsupportedError` where they are too few, or not sessions of SRTP alone.
 
         Without a session for each direction, one key would encrypt both: a two-time pad where
         the SSRCs are equal.
@@ -119,7 +123,9 @@ def crypto_sessions(
 ) -> tuple[CryptoSession, ...]:
     """Give the crypto sessions that a header states (RFC 3830 §6.1, RFC 6043 §6.1.1).
 
-    An empty map states none; then the CS IDs are those `agreed`, the initiator's first.
+    An empty map states none; then the CS IDs are those `agreed`, the initiator's first. Raises
+    `UnsupportedError` for a session of the GENERIC-ID map that is not SRTP, names several policies
+    (only an answer could choose, and there is none) or has session data of no form of SRTP.
     """
     cs_map = header.cs_map
     if isinstance(cs_map, EmptyMap):
@@ -129,14 +135,22 @@ def crypto_sessions(
             CryptoSession(index, session.ssrc, session.policy_no)
             for index, session in enumerate(cs_map.sessions, start=1)
         )
-    return tuple(
-        CryptoSession(
-            session.cs_id,
-            int.from_bytes(session.session_data[:4], "big"),
-            session.policies[0] if session.policies else None,
+    return tuple(_of_generic(session) for session in cs_map.sessions)
+
+
+def _of_generic(session: GenericCs) -> CryptoSession:
+    stated = _SSRC_ROC_SEQ if session.has_session_info else _SSRC
+    if (
+        session.protocol != PROTOCOL_SRTP
+        or len(session.policies) > 1
+        or len(session.session_data) not in (0, stated)
+    ):
+        raise UnsupportedError(
+            f"crypto session {session.cs_id} is not SRTP, names several policies or is misshapen",
+            error_number=ErrorNumber.UNSPECIFIED,
         )
-        for session in cs_map.sessions
-    )
+    ssrc = int.from_bytes(session.session_data[:_SSRC], "big")
+    return CryptoSession(session.cs_id, ssrc, session.policies[0] if session.policies else None)
 
 
 UMSG = Profile(

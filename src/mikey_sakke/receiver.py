@@ -109,20 +109,21 @@ def precheck(
     the identity scheme that the message must speak.
 
     Raises `MalformedError`, `UnsupportedError`, `StaleError`, `PeriodError`, `ReplayError` or
-    `IdentityError`.
+    `IdentityError` for what the message is, `IdentifierError` for an `own_uri` or `initiator` that
+    is none of the scheme.
     """
     message = IMessage.parse(raw)
     profile.check(message)
     _check_scheme(message, scheme)
     t = from_ntp(message.timestamp.ntp, near=now)
+    _check_time(t, now, skew=skew, max_age=max_age)
     period = scheme.period_of(t)
+    if period not in scheme.acceptable_periods(now, days_after=days_after):
+        raise PeriodError(f"message refused: keys of {period} do not count now")
     own = scheme.bare_uri(own_uri)
     expected = None if initiator is None else scheme.bare_uri(initiator)
     maker = scheme.party(message, IdRole.INITIATOR, period=period, known=expected)
     taker = scheme.party(message, IdRole.RESPONDER, period=period, known=own)
-    _check_time(t, now, skew=skew, max_age=max_age)
-    if period not in scheme.acceptable_periods(now, days_after=days_after):
-        raise PeriodError(f"message refused: keys of {period} do not count now")
     parsed = Parsed(
         raw=bytes(raw),
         message=message,
@@ -182,7 +183,7 @@ def open(verified: Verified, keys: UserKeys) -> SessionKeys:
 
     Raises `IdentityError` where it is for somebody else or another KMS, `PeriodError` where the
     keys are of another period, `PolicyError` for too weak an SRTP policy, `UnsupportedError` for
-    another identity scheme, parameter set or too few sessions, and `DecapsulationError`.
+    another identity scheme, too few sessions or one that is not SRTP, and `DecapsulationError`.
     """
     parsed = verified.parsed
     message = parsed.message

@@ -136,7 +136,9 @@ def identifier_number(identifier: bytes) -> mpz:
     """Give an identifier (1 to 128 octets) as the number b; `ParameterError` unless 2 <= b < q."""
     number = mpz(int.from_bytes(identifier, "big"))
     if not 2 <= number < E1024.q:
-        raise ParameterError("an identifier must be a number between 2 and q-1 (1 to 127 octets)")
+        raise ParameterError(
+            "an identifier must be a number between 2 and q-1 (at most 128 octets)"
+        )
     return number
 
 

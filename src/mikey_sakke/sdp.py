@@ -47,9 +47,14 @@ class KeyMgmt:
                 f"key-mgmt data of {len(self.text)} characters: {MAX_BASE64_LENGTH} are the most"
             )
         try:
-            return base64.b64decode(self.text, validate=True)
+            octets = base64.b64decode(self.text, validate=True)
         except ValueError:
             raise MalformedError("the data of a key-mgmt attribute are no base64") from None
+        if len(octets) > MAX_LENGTH:
+            raise MalformedError(
+                f"key-mgmt data of {len(octets)} octets: {MAX_LENGTH} are the most"
+            )
+        return octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ class Offer:
 
     session: tuple[KeyMgmt, ...]
     media: tuple[tuple[KeyMgmt, ...], ...]
+
+    @property
+    def attributes(self) -> tuple[KeyMgmt, ...]:
+        """All attributes of the description: what the check against bidding-down is made of."""
+        return self.session + tuple(attribute for level in self.media for attribute in level)
 
     def in_force(self, medium: int | None = None) -> tuple[KeyMgmt, ...]:
         """Give the attributes that count for a medium (from 0), or for the session (None).
@@ -83,16 +93,17 @@ def parse(description: str) -> Offer:
     """
     if len(description) > MAX_SDP_LENGTH:
         raise MalformedError(f"a session description of more than {MAX_SDP_LENGTH} characters")
-    levels: list[list[KeyMgmt]] = [[]]
+    levels: list[dict[str, KeyMgmt]] = [{}]
     for line in _LINE_END.split(description):
         if line.startswith("m="):
-            levels.append([])
+            levels.append({})
         elif line.startswith(_ATTRIBUTE):
             found = parse_line(line)
-            if found.protocol in (other.protocol for other in levels[-1]):
+            if found.protocol in levels[-1]:
                 raise MalformedError(f"key management protocol {found.protocol} is offered twice")
-            levels[-1].append(found)
-    return Offer(tuple(levels[0]), tuple(tuple(level) for level in levels[1:]))
+            levels[-1][found.protocol] = found
+    session, *media = (tuple(level.values()) for level in levels)
+    return Offer(session, tuple(media))
 
 
 def parse_line(line: str) -> KeyMgmt:
@@ -131,11 +142,12 @@ def sdp_ids(offered: Iterable[str]) -> GeneralExtension:
 def check_bidding(verified: Verified, offered: Iterable[str], *, required: bool = True) -> None:
     """Compare the offered protocols with those that the initiator signed (RFC 4567 §4.1.4).
 
-    `offered` are the identifiers of the level at which the message stood, in their order (see
-    `protocols`). Takes a verified message only, since an unsigned list proves nothing. Raises
-    `BiddingDownError` where they differ, and where the message has no list; with `required`
-    False, one without a list passes, for peers such as 3GPP's that never send it: then an
-    attacker may have taken protocols away.
+    `offered` are the identifiers of the whole description in their order, `protocols` of
+    `Offer.attributes`: with those of one level alone, an attacker could take all lines of a medium
+    away, and a weaker one of the session would come into force. Takes a verified message only,
+    since an unsigned list proves nothing. Raises `BiddingDownError` where they differ, and where
+    the message has no list; with `required` False, one without a list passes, for peers such as
+    3GPP's that never send it: then an attacker may have taken protocols away.
     """
     message = verified.parsed.message
     lists = [e.data for e in message.extensions if e.extension_type == ExtensionType.SDP_IDS]

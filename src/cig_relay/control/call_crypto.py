@@ -5,7 +5,8 @@ For an I_MESSAGE that came in, the procedure of RFC 6509 and RFC 3830 in the ord
 that a stranger cannot make the gateway work:
 
 1. parse in bounds, profile, clock skew, month, replay lookup; the initiator is who ``from`` says;
-2. ECCSI signature, in an engine;
+2. ECCSI signature, in an engine; where the operator allows it, also one that leaves out the SIGN
+   header, which is told (`Signer`);
 3. replay cache, in memory and on disk;
 4. the responder is the gateway and whom ``to`` names; the extension binds the call's clear fields;
 5. SRTP policy, decapsulation, keys, in an engine.
@@ -72,8 +73,20 @@ class CallKeys:
         self.rx.wipe()
 
 
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who made a call's I_MESSAGE; ``short``: the signature leaves out the SIGN header."""
+
+    uri: str
+    short: bool
+
+
 class CallCrypto:
-    """Makes and takes I_MESSAGEs with the engines, the keys in use and the replay journal."""
+    """Makes and takes I_MESSAGEs with the engines, the keys in use and the replay journal.
+
+    ``accept_short``: signatures that leave out the SIGN header are taken too (RFC 3830 section 5.2
+    wants it covered; some products sign without).
+    """
 
     def __init__(
         self,
@@ -84,6 +97,7 @@ class CallCrypto:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         skew: float = DEFAULT_SKEW,
+        accept_short: bool = False,
     ) -> None:
         self._pool = pool
         self._holder = holder
@@ -91,6 +105,7 @@ class CallCrypto:
         self._clock = clock
         self._random_bytes = random_bytes
         self._skew = skew
+        self._accept_short = accept_short
         self._last_t = 0.0
         # RFC 3830 section 6.1: an initiator checks that its CSB IDs do not collide.
         self._csb_ids: deque[int] = deque(maxlen=_REMEMBERED_CSB_IDS)
@@ -115,7 +130,7 @@ class CallCrypto:
             raise ControlError(str(error)) from None
         return await self._pool.sign_auth(period=request.period, text=text)
 
-    async def accept(self, request: AcceptCallRequest) -> tuple[CallKeys, str]:
+    async def accept(self, request: AcceptCallRequest) -> tuple[CallKeys, Signer]:
         """Check and open the I_MESSAGE of a call that comes in; gives its keys and its signer.
 
         Raises RefusedError, NoKeysError, JournalError or EngineError.
@@ -123,13 +138,17 @@ class CallCrypto:
         own = self._holder.require().public_id
         now = self._clock.utc()
         parsed = self._precheck(request, own, now)
-        await self._in_engine(self._pool.verify_message(parsed.raw, now=now))
+        short = await self._in_engine(
+            self._pool.verify_message(parsed.raw, now=now, accept_short=self._accept_short)
+        )
         try:
             await self._journal.insert(parsed.replay_key, parsed.t, now)
         except MikeySakkeError as error:
             raise refused(error) from None
         _check_callee(request, parsed, own)
-        secrets = await self._in_engine(self._pool.open_message(parsed.raw, now=now))
+        secrets = await self._in_engine(
+            self._pool.open_message(parsed.raw, now=now, accept_short=short)
+        )
         taken = {session.ssrc for session in crypto_sessions(parsed.message.header)}
         keys = CallKeys(
             tx=secrets.callee,
@@ -138,7 +157,7 @@ class CallCrypto:
             message_digest=secrets.message_digest,
             answer_key=Secret(secrets.answer_key),
         )
-        return keys, parsed.initiator_uri
+        return keys, Signer(parsed.initiator_uri, short)
 
     async def place(self, request: PlaceCallRequest) -> tuple[CallKeys, bytes]:
         """Make the I_MESSAGE of a call that goes out; gives its keys and its octets.

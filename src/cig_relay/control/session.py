@@ -202,7 +202,15 @@ class Session:
         address, signer = await self._open(
             request, Role.CALLEE, lambda: self._service.crypto.accept(request)
         )
-        return AcceptCallReply(address.addr, address.port, signer)
+        if signer.short:
+            self._service.counters["signatures_short"] += 1
+            _log.warning(
+                "call %s: the signature of %s leaves out the SIGN header and was taken, as "
+                "--accept-short-signatures says",
+                request.id[:MAX_NAME],
+                signer.uri,
+            )
+        return AcceptCallReply(address.addr, address.port, signer.uri)
 
     async def _place_call(self, request: PlaceCallRequest) -> Record:
         address, message = await self._open(

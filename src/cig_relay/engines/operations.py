@@ -13,6 +13,7 @@ from cig_common.control.record import Record
 from cig_material import document
 from cig_material.period import Period
 from cig_relay.engines.wire import (
+    Authentic,
     Build,
     CallSecrets,
     Check,
@@ -70,11 +71,11 @@ class Operations:
             case Sign(period, text):
                 keys = self._of_period(period)
                 return Signature(keys.signer.sign(text, random_bytes=self._random_bytes))
-            case Verify(message, utc):
-                self._verify(message, utc)
-                return Ready()
-            case Open(message, utc):
-                return self._open(message, utc)
+            case Verify():
+                verified, _ = self._verify(request)
+                return Authentic(verified.coverage is not receiver.Coverage.FULL)
+            case Open():
+                return self._open(request)
             case Build():
                 return self._build(request)
         raise TypeError(f"{type(request).__name__} is no request")
@@ -96,17 +97,20 @@ class Operations:
         for keys in old.values():
             keys.wipe()
 
-    def _verify(self, message: bytes, utc: float) -> tuple[receiver.Verified, UserKeys]:
+    def _verify(self, request: Verify | Open) -> tuple[receiver.Verified, UserKeys]:
         # The relay has made these checks with its own clock and replay cache; here they only
         # turn octets into a message again.
         if not self._uri:
             raise PeriodError("no keys are loaded")
-        parsed = receiver.precheck(message, now=utc, own_uri=self._uri)
+        parsed = receiver.precheck(request.message, now=request.utc, own_uri=self._uri)
         keys = self._of_month(parsed.month)
-        return receiver.verify(parsed, verifier=keys.verifier), keys
+        verified = receiver.verify(
+            parsed, verifier=keys.verifier, accept_short_coverage=request.accept_short
+        )
+        return verified, keys
 
-    def _open(self, message: bytes, utc: float) -> CallSecrets:
-        session = receiver.open(*self._verify(message, utc))
+    def _open(self, request: Open) -> CallSecrets:
+        session = receiver.open(*self._verify(request))
         try:
             return CallSecrets.of(session)
         finally:

@@ -34,6 +34,7 @@ from cig_material.material import KeyMaterial
 from cig_relay.engines.errors import EngineError, RefusedError
 from cig_relay.engines.turns import Turns
 from cig_relay.engines.wire import (
+    Authentic,
     Build,
     CallSecrets,
     Check,
@@ -187,17 +188,25 @@ class EnginePool:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""
         return (await self._expect(Signature, Sign(period, text))).sig
 
-    async def verify_message(self, message: bytes, *, now: float) -> None:
-        """Check an I_MESSAGE's signature; raises RefusedError for a wrong one."""
-        await self._expect(Ready, Verify(message, now))
+    async def verify_message(
+        self, message: bytes, *, now: float, accept_short: bool = False
+    ) -> bool:
+        """Check an I_MESSAGE's signature; raises RefusedError for a wrong one.
 
-    async def open_message(self, message: bytes, *, now: float) -> CallSecrets:
+        With ``accept_short`` one that leaves out the SIGN header is good too; the answer tells
+        whether it was such a one.
+        """
+        return (await self._expect(Authentic, Verify(message, now, accept_short))).short
+
+    async def open_message(
+        self, message: bytes, *, now: float, accept_short: bool = False
+    ) -> CallSecrets:
         """Open an I_MESSAGE with our keys of its month.
 
         Raises RefusedError, whose ``detail`` is a `mikey_sakke.errors.Reason`. The engine checks
         the signature once more: it opens nothing that is not signed, whoever asks.
         """
-        return await self._expect(CallSecrets, Open(message, now))
+        return await self._expect(CallSecrets, Open(message, now, accept_short))
 
     async def build_message(
         self, *, responder: str, now: float, ssrc: int, csb_id: int, binding: bytes

@@ -16,6 +16,7 @@ from cig_material import document
 from cig_material.material import KeyMaterial, KmsParameters, PeriodKeys
 from cig_relay.engines.operations import Operations
 from cig_relay.engines.wire import (
+    Authentic,
     Build,
     CallSecrets,
     Load,
@@ -54,7 +55,7 @@ def self_test(random_bytes: Callable[[int], bytes]) -> None:
         _expect(Ready, operations, Load(_material(masters, uri, random_bytes)))
     _expect(Signature, caller, Sign(_PERIOD, b"self-test"))
     made = _expect(CallSecrets, caller, Build(_CALLEE, _UTC, 1, 1, bytes(32)))
-    _expect(Ready, callee, Verify(made.message, _UTC))
+    _expect(Authentic, callee, Verify(made.message, _UTC))
     opened = _expect(CallSecrets, callee, Open(made.message, _UTC))
     altered = bytes((*made.message[:-1], made.message[-1] ^ 1))
     refused = _expect(Refused, callee, Verify(altered, _UTC))

@@ -47,18 +47,26 @@ class Sign(Record):
 
 @dataclass(frozen=True, slots=True)
 class Verify(Record):
-    """Check the ECCSI signature of an I_MESSAGE that came at ``utc``."""
+    """Check the ECCSI signature of an I_MESSAGE that came at ``utc``.
+
+    ``accept_short``: one that leaves out the SIGN header is good too. The answer is `Authentic`.
+    """
 
     message: bytes
     utc: float
+    accept_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Open(Record):
-    """Decapsulate an I_MESSAGE that came at ``utc``, and derive its keys."""
+    """Decapsulate an I_MESSAGE that came at ``utc``, and derive its keys.
+
+    Its signature is checked once more, as by `Verify`.
+    """
 
     message: bytes
     utc: float
+    accept_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,13 @@ class Started(Record):
 @dataclass(frozen=True, slots=True)
 class Ready(Record):
     """The engine has carried out what has no other result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentic(Record):
+    """An I_MESSAGE's signature is its initiator's; ``short``: it leaves out the SIGN header."""
+
+    short: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +178,7 @@ class Failed(Record):
 
 
 _REQUESTS = (Load, Check, Sign, Verify, Open, Build, Ping)
-_ANSWERS = (Started, Ready, Signature, CallSecrets, Refused, Failed)
+_ANSWERS = (Started, Ready, Authentic, Signature, CallSecrets, Refused, Failed)
 _BY_NAME: dict[str, type[Record]] = {cls.__name__: cls for cls in (*_REQUESTS, *_ANSWERS)}
 
 

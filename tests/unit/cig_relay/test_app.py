@@ -133,6 +133,19 @@ async def test_serves_and_stops(folder: Path) -> None:
     assert (folder / "relay.log").stat().st_mode & 0o777 == 0o600
 
 
+async def test_accepting_short_signatures_is_told_at_the_start(folder: Path) -> None:
+    async with _running(folder):
+        assert "SIGNATURES" not in (folder / "relay.log").read_text()
+    (folder / "notify.sock").unlink()
+    async with _running(folder, "--accept-short-signatures"):
+        (line,) = (
+            line
+            for line in (folder / "relay.log").read_text().splitlines()
+            if "SIGNATURES THAT LEAVE OUT THE SIGN HEADER ARE TAKEN" in line
+        )
+        assert "[WARN]" in line
+
+
 async def test_keys_come_later_and_the_log_is_reopened(folder: Path) -> None:
     async with _running(folder) as process:
         assert "no keys: calls are refused" in (folder / "relay.log").read_text()

@@ -2,6 +2,7 @@
 """Messages as text: what is shown, that nothing raises, and the command that shows it."""
 
 import base64
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,14 @@ from mikey_sakke.dump import dump, fault, recognise
 from mikey_sakke.header import GenericCs, GenericIdMap
 from mikey_sakke.initiator import BuildOptions
 from mikey_sakke.message import IMessage
-from mikey_sakke.payloads import GeneralExtension, KeyId, SecurityPolicy, Timestamp
+from mikey_sakke.payloads import (
+    GeneralExtension,
+    Idr,
+    IdRole,
+    KeyId,
+    SecurityPolicy,
+    Timestamp,
+)
 from unit.mikey_sakke import strategies
 from unit.mikey_sakke.calls import MESSAGE, built, signed, with_payload
 from unit.mikey_sakke.mcx_calls import their_message
@@ -169,6 +177,11 @@ def test_what_is_no_message(text):
         recognise(text)
 
 
+def test_digits_that_lack_one_are_told_as_what_they_are():
+    with pytest.raises(MalformedError, match="odd number of hexadecimal digits"):
+        recognise(MESSAGE.hex().encode()[:-1])
+
+
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8")))
 def test_recognising_raises_nothing_else(octets):
     for raw in (octets, b"mikey " + octets, b"a=key-mgmt:" + octets):
@@ -178,10 +191,11 @@ def test_recognising_raises_nothing_else(octets):
             continue
 
 
-def command(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+def command(*arguments: str, given: bytes = b"", encoding: str = "utf-8") -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "mikey_sakke", *arguments],
         input=given,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
         capture_output=True,
         timeout=60,
         check=False,
@@ -196,6 +210,25 @@ def test_the_command_reads_a_file_or_its_input(tmp_path):
     assert command(str(path)) == expected
     assert command("-", given=DESCRIPTION.encode()) == expected
     assert command(given=MESSAGE) == expected
+
+
+def test_the_command_shows_what_the_terminal_cannot_write():
+    named = with_payload(IMessage.parse(MESSAGE), Idr(IdRole.INITIATOR, "sip:åsa@x".encode()))
+    code, output, told = command(given=signed(named), encoding="ascii")
+    assert (code, told) == (0, "")
+    assert "ID data: 'sip:\\xe5sa@x' (10 octets)" in output
+
+
+def test_the_command_without_any_input():
+    program = [sys.executable, "-m", "mikey_sakke"]
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *program],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (closed.returncode, closed.stdout) == (2, b"")
+    assert closed.stderr == b"cannot read '-': Bad file descriptor\n"
 
 
 def test_the_command_tells_what_is_wrong(tmp_path):

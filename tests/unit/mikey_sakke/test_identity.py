@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mikey_sakke import IdentifierError, MikeySakkeError, ParameterError, periods
+from mikey_sakke import IdentifierError, MikeySakkeError, ParameterError, PeriodError, periods
 from mikey_sakke.identity import TEL_MONTHLY, HashedUid, TelMonthly
 from mikey_sakke.keys import UserKeys
 from unit.mikey_sakke.mcx_calls import ALICE, PERIOD, SCHEME, uid_user
@@ -34,7 +34,7 @@ def test_the_period_counts_seconds_since_1900():
     assert offset.period_of(7 - 2_208_988_800.0) == "0"
     assert offset.period_of(106.5 - 2_208_988_800) == "0"
     assert offset.period_of(107 - 2_208_988_800.0) == "1"
-    with pytest.raises(ParameterError):
+    with pytest.raises(PeriodError):
         offset.period_of(6.9 - 2_208_988_800)
 
 

@@ -11,6 +11,7 @@ from mikey_sakke import (
     MikeySakkeError,
     ParameterError,
     PeriodError,
+    StaleError,
     UnsupportedError,
     VerificationError,
     initiator,
@@ -21,7 +22,8 @@ from mikey_sakke import (
 from mikey_sakke.header import EmptyMap, GenericIdMap
 from mikey_sakke.identity import HashedUid
 from mikey_sakke.message import IMessage
-from mikey_sakke.payloads import Idr, IdRole, IdType
+from mikey_sakke.payloads import Idr, IdRole, IdType, Timestamp
+from mikey_sakke.periods import to_ntp
 from mikey_sakke.policy import AEAD_AES_128_GCM
 from mikey_sakke.replay import ReplayCache
 from unit.mikey_sakke.calls import process, signed, with_payload
@@ -286,6 +288,19 @@ def test_periods_in_seconds_have_a_window():
     )
     with pytest.raises(PeriodError):
         receiver.open(verified, uid_user(BOB, present, scheme))
+
+
+def test_a_time_before_the_first_period_is_the_messages_fault():
+    begin = NOW - 10
+    young = HashedUid("kms.example.org", 86_400, int(begin) + 2_208_988_800)
+    bob = uid_user(BOB, "0", young)
+    take(uid_built(keys=uid_user(ALICE, "0", young)).message, bob)
+    ancient = with_payload(IMessage.parse(UID_MESSAGE), Timestamp(0))
+    with pytest.raises(StaleError):
+        take(signed(ancient, uid_user(ALICE)), bob)
+    early = with_payload(IMessage.parse(UID_MESSAGE), Timestamp(to_ntp(begin - 1)))
+    with pytest.raises(PeriodError):
+        take(signed(early, uid_user(ALICE)), bob)
 
 
 def test_replay_of_a_uid_message():

@@ -16,6 +16,7 @@ from mikey_sakke import (
     receiver,
 )
 from mikey_sakke.errors import ErrorNumber, Reason
+from mikey_sakke.message import IMessage
 from mikey_sakke.replay import ReplayCache
 from unit.mikey_sakke.calls import (
     BINDING,
@@ -26,6 +27,7 @@ from unit.mikey_sakke.calls import (
     built,
     process,
     process_tel,
+    signed,
 )
 from unit.mikey_sakke.support import (
     CALLEE,
@@ -129,6 +131,28 @@ def test_second_valid_signature_is_a_replay():
     assert process(variant) == process(MESSAGE)
     with pytest.raises(ReplayError):
         process(variant, replay=replay)
+
+
+def test_a_message_signed_without_the_sign_header_is_taken_once():
+    """The header, which such a signature leaves out, can be altered in no way that is taken."""
+    raw = signed(IMessage.parse(MESSAGE), cut=2)
+    replay = ReplayCache()
+
+    def take(octets):
+        parsed = receiver.precheck(octets, now=NOW, own_uri=CALLEE, replay=replay)
+        verifier = user(CALLEE).verifier
+        verified = receiver.verify(parsed, verifier=verifier, accept_short_coverage=True)
+        receiver.accept(verified, replay=replay, now=NOW)
+
+    take(raw)
+    s = int.from_bytes(raw[-97:-65], "big")
+    with pytest.raises(ReplayError):
+        take(raw[:-97] + (Q - s).to_bytes(32, "big") + raw[-65:])
+    for bit in range(16):
+        header = int.from_bytes(raw[-131:-129], "big") ^ 1 << bit
+        with pytest.raises(MikeySakkeError):
+            take(raw[:-131] + header.to_bytes(2, "big") + raw[-129:])
+    assert len(replay) == 1
 
 
 def test_unverified_messages_do_not_enter_the_replay_cache():

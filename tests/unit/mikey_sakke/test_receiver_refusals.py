@@ -78,6 +78,15 @@ def test_identities_must_be_uris_and_there(role):
             process(signed(bad))
 
 
+@pytest.mark.parametrize("role", [IdRole.INITIATOR_UID, IdRole.RESPONDER_UID])
+@pytest.mark.parametrize("demands", [profile.UMSG, profile.RFC6509], ids=["umsg", "rfc"])
+def test_a_uid_has_no_place_beside_a_tel_uri(role, demands):
+    message = with_payload(IMessage.parse(MESSAGE), Idr(role, bytes(32)))
+    with pytest.raises(UnsupportedError) as caught:
+        process(signed(message), profile=demands)
+    assert caught.value.error_number is ErrorNumber.INVALID_ID
+
+
 WEAK = [
     SrtpPolicy(encryption=0),
     SrtpPolicy(authentication=0),
@@ -145,6 +154,23 @@ def test_other_maps_work_without_the_profile():
     generic = process(with_map(GenericIdMap(sessions)), profile=profile.RFC6509)
     assert direct.srtp == empty.srtp == generic.srtp
     assert generic.sessions == direct.sessions
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        GenericCs(1, 1, False, b"\0", b"", b""),
+        GenericCs(1, 0, False, b"\0\1", b"", b""),
+        GenericCs(1, 0, False, b"\0", bytes(3), b""),
+        GenericCs(1, 0, False, b"\0", bytes(10), b""),
+        GenericCs(1, 0, True, b"\0", bytes(4), b""),
+    ],
+    ids=["no-srtp", "a-choice", "half-an-ssrc", "roc-without-s", "s-without-roc"],
+)
+def test_sessions_that_are_not_srtp_or_unclear_are_refused(first):
+    raw = with_map(GenericIdMap((first, GenericCs(2, 0, False, b"\0", b"", b""))))
+    with pytest.raises(UnsupportedError):
+        process(raw, profile=profile.RFC6509)
 
 
 def test_one_session_or_mixed_policies_are_refused_everywhere():

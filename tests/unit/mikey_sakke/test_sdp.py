@@ -48,6 +48,7 @@ def test_levels(end):
     assert [sdp.protocols(level) for level in offer.media] == [(), ("mikey",)]
     assert offer.in_force() == offer.in_force(0) == offer.session
     assert offer.in_force(1) == (sdp.KeyMgmt("mikey", "AQ=="),)
+    assert sdp.protocols(offer.attributes) == ("mikey", "keyp1", "keyp2", "mikey")
     assert offer.in_force(1)[0].octets() == b"\1"
     for medium in (-1, 2):
         with pytest.raises(ParameterError):
@@ -79,7 +80,7 @@ def test_any_text_raises_nothing_else(text):
             attributes = found.session if isinstance(found, sdp.Offer) else (found,)
             for attribute in attributes:
                 try:
-                    assert len(attribute.octets()) <= 4098
+                    assert len(attribute.octets()) <= 4096
                 except MalformedError:
                     continue
 
@@ -113,7 +114,7 @@ def test_a_line_that_cannot_be_read_is_not_passed_over():
         sdp.parse("x" * (sdp.MAX_SDP_LENGTH + 1))
 
 
-@pytest.mark.parametrize("text", ["A", "AQ=", "A Q==", "A-_=", "AQ==é", "A" * 5468])
+@pytest.mark.parametrize("text", ["A", "AQ=", "A Q==", "A-_=", "AQ==é", "A" * 5468, "A" * 5464])
 def test_data_that_are_no_base64_or_too_long(text):
     with pytest.raises(MalformedError):
         sdp.KeyMgmt("mikey", text).octets()
@@ -181,6 +182,17 @@ def _pretend(extension: GeneralExtension) -> receiver.Verified:
     return replace(
         SIGNED, parsed=replace(SIGNED.parsed, message=replace(message, payloads=payloads))
     )
+
+
+def test_a_medium_whose_lines_were_taken_away_is_noticed():
+    weak, strong = "a=key-mgmt:mikey AQ==", "a=key-mgmt:strong AQ=="
+    made = sdp.parse(f"v=0\n{weak}\nm=audio 1 RTP/SAVP 0\n{strong}\n{weak}\n")
+    robbed = sdp.parse(f"v=0\n{weak}\nm=audio 1 RTP/SAVP 0\n")
+    assert sdp.protocols(robbed.in_force(0)) == ("mikey",), "the session's is in force instead"
+    verified = _pretend(sdp.sdp_ids(sdp.protocols(made.attributes)))
+    sdp.check_bidding(verified, sdp.protocols(made.attributes))
+    with pytest.raises(BiddingDownError):
+        sdp.check_bidding(verified, sdp.protocols(robbed.attributes))
 
 
 def test_a_message_without_a_list_is_refused_unless_that_is_allowed():

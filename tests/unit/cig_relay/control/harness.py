@@ -192,6 +192,7 @@ async def relay(
     grace: float = 0.2,
     settings: MediaSettings = PORTS,
     random: RandomSource | None = None,
+    accept_short: bool = False,
 ) -> AsyncIterator[Rig]:
     """Run a relay whose userdata and socket are in ``folder`` (kept between runs)."""
     userdata = folder / "userdata"
@@ -220,6 +221,7 @@ async def relay(
             journal=journal,
             clock=clock,
             random_bytes=random.random_bytes,
+            accept_short=accept_short,
         )
         keeper = KeyKeeper(holder, clock, lambda warning: [s.keys_ending(warning) for s in servers])
         service = RelayService(

@@ -14,6 +14,7 @@ from cig_material.material import KeyMaterial, KmsParameters, PeriodKeys
 from cig_relay.engines.operations import Operations
 from cig_relay.engines.self_test import SelfTestError, self_test
 from cig_relay.engines.wire import (
+    Authentic,
     Build,
     CallSecrets,
     Failed,
@@ -67,10 +68,30 @@ def test_each_month_is_served_under_its_own_kms_parameters(order: int) -> None:
     for masters, moment in ((OLD, BOUNDARY - 1), (NEW, BOUNDARY + 1)):
         built = _message(masters, moment)
         for now in (BOUNDARY - 30, BOUNDARY + 30):
-            assert operations.answer(Verify(built.message, now)) == Ready()
+            assert operations.answer(Verify(built.message, now)) == Authentic(short=False)
             opened = operations.answer(Open(built.message, now))
             assert isinstance(opened, CallSecrets)
             assert opened.caller.reveal() == built.keys.initiator.reveal()
+
+
+def test_a_signature_without_the_sign_header_is_good_only_for_those_who_ask() -> None:
+    operations = _operations(_period(OLD, "2026-11-1"))
+    built = _message(OLD, MIDDLE)
+    prefix = built.message[: built.signed_prefix_len]
+    signer = OLD.issue(ALICE, NOVEMBER, kms_uri=KMS_URI).signer
+    short = prefix + signer.sign(prefix[:-2])
+    for request in (Verify(short, MIDDLE), Open(short, MIDDLE)):
+        answer = operations.answer(request)
+        assert isinstance(answer, Refused)
+        assert answer.reason == "signature"
+    assert operations.answer(Verify(short, MIDDLE, accept_short=True)) == Authentic(short=True)
+    opened = operations.answer(Open(short, MIDDLE, accept_short=True))
+    assert isinstance(opened, CallSecrets)
+    assert opened.caller.reveal() == built.keys.initiator.reveal()
+    whole = operations.answer(Verify(built.message, MIDDLE, accept_short=True))
+    assert whole == Authentic(short=False)
+    other = prefix + signer.sign(prefix[:-3])
+    assert isinstance(operations.answer(Verify(other, MIDDLE, accept_short=True)), Refused)
 
 
 @pytest.mark.parametrize(("masters", "moment"), [(OLD, BOUNDARY + 1), (NEW, BOUNDARY - 1)])
@@ -115,7 +136,7 @@ def test_a_higher_revision_that_is_loaded_later_takes_over() -> None:
     assert isinstance(operations.answer(Verify(message, MIDDLE)), Refused)
     later = material(periods=(_period(OLD, "2026-11-1"), _period(NEW, "2026-11-2")))
     assert operations.answer(Load(document.encode(later))) == Ready()
-    assert operations.answer(Verify(message, MIDDLE)) == Ready()
+    assert operations.answer(Verify(message, MIDDLE)) == Authentic(short=False)
 
 
 def test_keys_of_another_month_do_not_stand_in() -> None:
@@ -137,7 +158,9 @@ def test_wrong_keys_leave_the_old_ones_in_use() -> None:
     wrong = replace(_period(NEW, "2026-11-2"), kms=kms())
     assert isinstance(operations.answer(Load(_encoded(wrong))), Refused)
     assert isinstance(operations.answer(Load(b"rubbish")), Failed)
-    assert operations.answer(Verify(_message(OLD, MIDDLE).message, MIDDLE)) == Ready()
+    assert operations.answer(Verify(_message(OLD, MIDDLE).message, MIDDLE)) == Authentic(
+        short=False
+    )
     assert operations.answer(Load(b"")) == Ready()
     assert isinstance(operations.answer(Sign("2026-11-1", b"text")), Refused)
 
