@@ -58,7 +58,7 @@ def read_file(path: Path) -> bytes:
             raise CarrierError(f"{_named(path)} is a folder: name the file in it")
         if not stat.S_ISREG(mode):
             raise CarrierError(f"{_named(path)} is no ordinary file: copy its content to one")
-        with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - no path
+        with open(descriptor, "rb", closefd=False) as file:
             octets = file.read(MAX_OCTETS + 1)
     except OSError as error:
         raise CarrierError(_unreadable(path, error)) from None

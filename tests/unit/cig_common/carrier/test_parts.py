@@ -67,9 +67,9 @@ def test_the_numbers_of_lost_parts_are_told(
 
 
 def test_one_lost_part_is_told_in_words() -> None:
-    with pytest.raises(MissingError, match="^part 2 of 6 was not found: scan again"):
+    with pytest.raises(MissingError, match=r"^part 2 of 6 was not found: scan again"):
         assembled(PARTS[:1] + PARTS[2:]).result()
-    with pytest.raises(MissingError, match="^parts 1, 3 and 6 of 6 were not found"):
+    with pytest.raises(MissingError, match=r"^parts 1, 3 and 6 of 6 were not found"):
         assembled([PARTS[1], PARTS[3], PARTS[4]]).result()
 
 

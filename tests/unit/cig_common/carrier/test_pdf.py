@@ -87,9 +87,9 @@ def test_codes_of_something_else_are_told() -> None:
 
 def test_parts_that_do_not_fit_are_told_with_their_page() -> None:
     other = Part(bytes(8), 2, 4, b"other").encode()
-    with pytest.raises(CarrierError, match="^page 2 of the PDF: there are parts of two different"):
+    with pytest.raises(CarrierError, match=r"^page 2 of the PDF: there are parts of two different"):
         read_pdf(pages_with(PARTS[:2], [other]))
-    with pytest.raises(OtherVersionError, match="^page 1 of the PDF: .* version 2"):
+    with pytest.raises(OtherVersionError, match=r"^page 1 of the PDF: .* version 2"):
         read_pdf(pages_with([b"CIGP\x02" + PARTS[0][5:]]))
     wrong = [Part(set_id(SEALED), 1, 1, b"something else").encode()]
     with pytest.raises(CarrierError, match="do not make a whole"):
@@ -117,7 +117,7 @@ def test_what_is_no_pdf_is_told() -> None:
         read_pdf(b"PK\x03\x04")
     with pytest.raises(CarrierError, match="larger than 32 MiB"):
         read_pdf(b"%PDF-1.7" + bytes(pdf.MAX_OCTETS))
-    with pytest.raises(CarrierError, match="^the PDF is damaged"):
+    with pytest.raises(CarrierError, match=r"^the PDF is damaged"):
         read_pdf(b"%PDF-1.7\nno more than this\n%%EOF\n")
 
 

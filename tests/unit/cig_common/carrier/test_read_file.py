@@ -60,7 +60,7 @@ def test_each_file_that_is_none_is_told(octets: bytes, said: str, tmp_path: Path
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
-    with pytest.raises(CarrierError, match="there is no file '.*gone'"):
+    with pytest.raises(CarrierError, match=r"there is no file '.*gone'"):
         read_file(tmp_path / "gone")
     with pytest.raises(CarrierError, match="is a folder: name the file in it"):
         read_file(tmp_path)
