@@ -8,7 +8,7 @@ import hashlib
 import time
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cig_common.carrier import armour
@@ -64,6 +64,7 @@ def test_lines_are_short_enough_for_mail_and_say_what_they_are() -> None:
 
 
 @given(st.binary(min_size=1, max_size=400))
+@settings(deadline=None)
 def test_round_trip(sealed: bytes) -> None:
     assert armour.decode(armour.encode(sealed)) == sealed
 
@@ -102,6 +103,7 @@ def test_what_mail_and_paste_do_is_forgiven(harmed: str) -> None:
 
 
 @given(number=st.integers(0, LAST), place=st.integers(0, 200), typed=st.sampled_from(TYPED))
+@settings(deadline=None)
 def test_each_mistyped_character_is_found_and_its_line_named(
     number: int, place: int, typed: str
 ) -> None:
@@ -114,6 +116,7 @@ def test_each_mistyped_character_is_found_and_its_line_named(
 
 
 @given(number=st.integers(0, LAST), first=st.integers(0, 200), second=st.integers(0, 200))
+@settings(deadline=None)
 def test_two_characters_that_changed_places_are_found(number: int, first: int, second: int) -> None:
     letters = list(line(number).replace(" ", ""))
     first, second = first % len(letters), second % len(letters)
@@ -259,6 +262,7 @@ def test_too_long_a_text_is_told() -> None:
 
 
 @given(st.text(max_size=300))
+@settings(deadline=None)
 def test_no_text_raises_anything_else(inside: str) -> None:
     for one in (inside, f"{armour.BEGIN}\n{inside}\n{armour.END}"):
         with pytest.raises(CarrierError) as caught:
@@ -271,6 +275,7 @@ def test_no_text_raises_anything_else(inside: str) -> None:
     length=st.integers(0, 80),
     put=st.one_of(st.text(max_size=5), st.sampled_from(LINES).map(lambda one: f"\n{one}\n")),
 )
+@settings(deadline=None)
 def test_a_damaged_text_gives_the_same_octets_or_none(place: int, length: int, put: str) -> None:
     whole = text(LINES)
     place %= len(whole)

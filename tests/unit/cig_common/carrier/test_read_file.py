@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cig_common import carrier, child
@@ -85,6 +85,7 @@ def test_a_file_of_somebody_else_is_told(tmp_path: Path) -> None:
 
 
 @given(st.binary(min_size=1, max_size=200))
+@settings(deadline=None)  # what begins as a PDF starts a process
 def test_no_octets_raise_anything_else(octets: bytes) -> None:
     try:
         assert read_octets(octets) == octets
