@@ -19,7 +19,6 @@ import hashlib
 import re
 import string
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -167,7 +166,7 @@ def _read_lines(lines: Sequence[str]) -> _Body:
         else:
             good[number] = octets
         last = number
-    return _Body(good, mistyped, sorted(Counter(repeated)))
+    return _Body(good, mistyped, sorted(set(repeated)))
 
 
 def _number(text: str, expected: int) -> int:
