@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import cache
 
 import pypdfium2
 import pytest
@@ -29,6 +30,7 @@ def sealed(octets: int) -> bytes:
     return hashlib.shake_128(b"sealed").digest(octets)
 
 
+@cache
 def printed_pdf(octets: int) -> bytes:
     return write_pdf(sealed(octets), title=TITLE, lines=LINES)
 
@@ -45,7 +47,7 @@ def test_a_scan_with_150_dpi_is_read(octets: int, seed: int) -> None:
 
 
 def test_a_scan_of_many_pages_is_read() -> None:
-    pages = scans.scanned(printed_pdf(40_000), 150, 4)
+    pages = scans.scanned(printed_pdf(40_000), 150, 4, printer_dpi=200)
     assert len(pages) == 16
     assert read_pdf(scans.as_pdf(pages, 150)) == sealed(40_000)
 
@@ -72,7 +74,7 @@ def test_a_scan_that_errs_about_its_size_is_read(said_dpi: int) -> None:
 
 
 def test_the_file_itself_is_read() -> None:
-    for octets in (1, 200, 2000, 20_000):
+    for octets in (1, 200, 2000, 6000):
         assert read_pdf(printed_pdf(octets)) == sealed(octets)
 
 
@@ -87,7 +89,7 @@ def test_the_paper_says_what_it_is() -> None:
 
 
 def test_the_same_input_gives_the_same_file() -> None:
-    assert printed_pdf(2000) == printed_pdf(2000)
+    assert printed_pdf(9) == write_pdf(sealed(9), title=TITLE, lines=LINES)
     dated = write_pdf(
         sealed(9), title=TITLE, lines=LINES, created=datetime(2026, 11, 25, tzinfo=UTC)
     )
