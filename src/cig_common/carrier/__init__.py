@@ -53,15 +53,17 @@ def read_file(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise CarrierError(_unreadable(path, error)) from None
     try:
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor, not a path
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISDIR(mode):
-                raise CarrierError(f"{path} is a folder: name the file in it")
-            if not stat.S_ISREG(mode):
-                raise CarrierError(f"{path} is no ordinary file: copy its content to one")
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise CarrierError(f"{_named(path)} is a folder: name the file in it")
+        if not stat.S_ISREG(mode):
+            raise CarrierError(f"{_named(path)} is no ordinary file: copy its content to one")
+        with open(descriptor, "rb", closefd=False) as file:
             octets = file.read(MAX_OCTETS + 1)
     except OSError as error:
         raise CarrierError(_unreadable(path, error)) from None
+    finally:
+        os.close(descriptor)
     return read_octets(octets)
 
 
@@ -101,8 +103,12 @@ def _text(octets: bytes) -> str:
 def _unreadable(path: Path, error: OSError | ValueError) -> str:
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.ENOENT, errno.ENOTDIR):
-        return f"there is no file {path}: is its name right?"
+        return f"there is no file {_named(path)}: is its name right?"
     if code in (errno.EACCES, errno.EPERM):
-        return f"{path} must not be read by this user: change its owner or mode, or be its owner"
+        return f"this user must not read {_named(path)}: change its owner or mode, or use sudo"
     reason = error.strerror if isinstance(error, OSError) else "its name cannot be one"
-    return f"{path} cannot be read: {reason}"
+    return f"{_named(path)} cannot be read: {reason}"
+
+
+def _named(path: Path) -> str:
+    return repr(str(path))

@@ -19,7 +19,6 @@ import hashlib
 import re
 import string
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,6 +36,8 @@ BEGIN = "-----BEGIN CIG KEY MATERIAL-----"
 END = "-----END CIG KEY MATERIAL-----"
 VERSION = 1
 LINE_OCTETS = 45
+LINE_CHARACTERS = 60
+CHECK_CHARACTERS = 4
 DIGEST_OCTETS = 16
 MAX_SEALED = 65536
 MAX_TEXT = 256 * 1024
@@ -47,9 +48,10 @@ _WHAT = "the key material"
 _ALPHABET = string.ascii_letters + string.digits + "+/"
 _LINE = re.compile(r"([0-9]{4})([A-Za-z0-9+/]{2,60}={0,2})([A-Za-z0-9+/]{4})")
 _NUMBER = re.compile(r"[0-9]{4}")
-_QUOTED = re.compile(r"^[\s>|]+")
+_QUOTED = re.compile("^[>|]+")
 _BLANKS = re.compile("[\\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]+")
 _DASHES = re.compile("^[-\u2010-\u2015\u2212]+|[-\u2010-\u2015\u2212]+$")
+_MARKERS = {"BEGINCIGKEYMATERIAL": "BEGIN", "ENDCIGKEYMATERIAL": "END"}
 _EXPLAINED = 4
 _REWRAPPED = 8
 
@@ -120,11 +122,8 @@ def _digest(sealed: bytes) -> bytes:
 
 def _marker(line: str) -> str:
     """Give ``BEGIN`` or ``END`` for such a line, empty for any other."""
-    # Blanks first: one that has no width may stand before the quoting.
-    words = _BLANKS.sub(" ", line[:256])
-    words = _DASHES.sub("", _QUOTED.sub("", words).strip()).strip().upper()
-    found = {"BEGIN CIG KEY MATERIAL": "BEGIN", "END CIG KEY MATERIAL": "END"}
-    return found.get(words, "")
+    words = _DASHES.sub("", _QUOTED.sub("", _BLANKS.sub("", line[:256])))
+    return _MARKERS.get(words.upper(), "")
 
 
 def _between_markers(text: str) -> list[str]:
@@ -155,7 +154,7 @@ def _read_lines(lines: Sequence[str]) -> _Body:
     repeated: list[int] = []
     last = -1
     for line in lines:
-        text = _BLANKS.sub("", _QUOTED.sub("", _BLANKS.sub(" ", line)))
+        text = _QUOTED.sub("", _BLANKS.sub("", line))
         if not text:
             continue
         number = _number(text, last + 1)
@@ -167,7 +166,7 @@ def _read_lines(lines: Sequence[str]) -> _Body:
         else:
             good[number] = octets
         last = number
-    return _Body(good, mistyped, sorted(Counter(repeated)))
+    return _Body(good, mistyped, sorted(set(repeated)))
 
 
 def _number(text: str, expected: int) -> int:
@@ -212,6 +211,8 @@ def _mistyped(body: _Body) -> MistypedError:
 def _place(number: int, line: str) -> str:
     """Tell which character is wrong if one explains it, or two neighbours that changed places."""
     text = line[4:]
+    if len(text) > LINE_CHARACTERS + CHECK_CHARACTERS + 1:
+        return " (it is too long)"
     if len(text) % 4:
         return " (a character is missing, or one is too many)"
     for index, found in enumerate(text):

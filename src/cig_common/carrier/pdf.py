@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
@@ -135,7 +135,7 @@ class _Found:
         return pages.pop() if len(pages) == 1 else None
 
 
-def _looks(octets: bytes, seconds: float) -> Iterator[_Look]:
+def _looks(octets: bytes, seconds: float) -> Generator[_Look, None, None]:
     """Run the process that looks at the pages; end it when its time is over, or when left."""
     with subprocess.Popen(
         [sys.executable, "-m", _CHILD],

@@ -75,7 +75,7 @@ def main() -> None:
 def codes_of(octets: bytes) -> Iterator[dict[str, object]]:
     """Look at all pages in all ways; give a record of each look."""
     try:
-        import pypdfium2
+        import pypdfium2  # type: ignore[import-untyped]
         import zxingcpp  # noqa: F401 - to be told before the first page
         from PIL import Image  # noqa: F401
     except ImportError:
@@ -107,7 +107,7 @@ def _look(document: Any, index: int, way: Way) -> list[bytes]:
         return []
     found = zxingcpp.read_barcodes(
         image,
-        formats=zxingcpp.BarcodeFormat.QRCode,
+        formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode),
         binarizer=getattr(zxingcpp.Binarizer, way.binarizer),
     )
     return [code.bytes for code in found]

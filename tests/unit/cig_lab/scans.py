@@ -10,15 +10,15 @@ import numpy as np
 import pypdfium2
 from PIL import Image, ImageFilter
 
-PRINTER_DPI = 600
+PRINTER_DPI = 300
 SKEW_DEGREES = 3.0
 JPEG_QUALITY = 60
 
 
-def scanned(pdf: bytes, dpi: int, seed: int) -> list[Image.Image]:
+def scanned(pdf: bytes, dpi: int, seed: int, printer_dpi: int = PRINTER_DPI) -> list[Image.Image]:
     """Every page of ``pdf`` as a scanner of ``dpi`` sees it, bad luck drawn from ``seed``."""
     random = np.random.default_rng(seed)
-    return [_scan(page, dpi, random) for page in printed(pdf, PRINTER_DPI)]
+    return [_scan(page, dpi / printer_dpi, random) for page in printed(pdf, printer_dpi)]
 
 
 def printed(pdf: bytes, dpi: int) -> list[Image.Image]:
@@ -41,11 +41,9 @@ def as_pdf(pages: Sequence[Image.Image], dpi: int) -> bytes:
     return file.getvalue()
 
 
-def _scan(page: Image.Image, dpi: int, random: np.random.Generator) -> Image.Image:
-    # A little more or less than 3 degrees would do for a test; a limit is tested at the limit.
-    skew = float(random.choice([-SKEW_DEGREES, SKEW_DEGREES, random.uniform(-3, 3)]))
+def _scan(page: Image.Image, scale: float, random: np.random.Generator) -> Image.Image:
+    skew = float(random.choice((-SKEW_DEGREES, SKEW_DEGREES)))
     crooked = page.rotate(skew, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
-    scale = dpi / PRINTER_DPI
     size = (round(crooked.width * scale), round(crooked.height * scale))
     small = crooked.resize(size, Image.Resampling.BOX)
     small = small.filter(ImageFilter.GaussianBlur(random.uniform(0.4, 0.8)))
