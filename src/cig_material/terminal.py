@@ -7,16 +7,12 @@ Standard input and output may be files or pipes meanwhile; neither is touched.
 from __future__ import annotations
 
 import os
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from cig_common.echo import without_echo
 
 TERMINAL = "/dev/tty"
 MAX_OCTETS = 4096
 """The longest line that a terminal gives (N_TTY_BUF_SIZE)."""
-
-_LOCAL_FLAGS = 3
-"""Index of the local flags in what tcgetattr gives."""
 
 
 def ask_secretly(prompt: str) -> str:
@@ -26,23 +22,10 @@ def ask_secretly(prompt: str) -> str:
     """
     descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        with _no_echo(descriptor):
+        with without_echo(descriptor):
             os.write(descriptor, prompt.encode())
             typed = os.read(descriptor, MAX_OCTETS)
             os.write(descriptor, b"\n")
     finally:
         os.close(descriptor)
     return typed.decode("utf-8", "surrogateescape").rstrip("\r\n")
-
-
-@contextmanager
-def _no_echo(descriptor: int) -> Iterator[None]:
-    before = termios.tcgetattr(descriptor)
-    silent = [*before]
-    silent[_LOCAL_FLAGS] &= ~(termios.ECHO | termios.ECHONL)
-    # TCSAFLUSH drops what was typed before there was a question to answer.
-    termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)

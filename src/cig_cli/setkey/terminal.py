@@ -10,17 +10,13 @@ from __future__ import annotations
 import os
 import select
 import sys
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
+
+from cig_common.echo import without_echo
 
 _READ_OCTETS = 4096
 _PASTE_MARKS = ("\x1b[200~", "\x1b[201~")
 """What terminals put around a paste if an earlier program has asked for it and not taken back."""
-
-_LOCAL_FLAGS = 3
-"""The index of the local flags in what tcgetattr gives."""
 
 
 class LeaveError(Exception):
@@ -74,15 +70,17 @@ class Terminal:
         """Read a line without echo. The caller wipes it. Raises LeaveError."""
         typed = bytearray(_READ_OCTETS)
         count = 0
-        with self._without_echo():
-            self.say(prompt, end="")
-            try:
+        try:
+            with without_echo(self._descriptor):
+                self.say(prompt, end="")
                 # The kernel makes no line longer than this buffer.
                 while typed[count - 1 : count] != b"\n":
                     count += self._read(memoryview(typed)[count:])
-            except BaseException:
-                wipe(typed)
-                raise
+        except BaseException:
+            wipe(typed)
+            raise
+        finally:
+            self.say()
         del typed[count - 1 :]
         return typed
 
@@ -106,19 +104,6 @@ class Terminal:
         if not count:
             raise LeaveError
         return count
-
-    @contextmanager
-    def _without_echo(self) -> Iterator[None]:
-        """Switch the echo off, and drop what was typed ahead: it would have been seen."""
-        before = termios.tcgetattr(self._descriptor)
-        silent = list(before)
-        silent[_LOCAL_FLAGS] &= ~termios.ECHO
-        try:
-            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, silent)
-            yield
-        finally:
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
-            self.say()
 
 
 def wipe(octets: bytearray) -> None:

@@ -75,7 +75,7 @@ def main() -> None:
 def codes_of(octets: bytes) -> Iterator[dict[str, object]]:
     """Look at all pages in all ways; give a record of each look."""
     try:
-        import pypdfium2  # type: ignore[import-untyped]
+        import pypdfium2
         import zxingcpp  # noqa: F401 - to be told before the first page
         from PIL import Image  # noqa: F401
     except ImportError:

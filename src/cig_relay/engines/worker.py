@@ -10,16 +10,14 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
-import cig_relay
+from cig_common import child
 from cig_common.control.record import Record
 from cig_common.errors import CigError, ControlError
 from cig_relay.engines.wire import Started, decode, encode
 from umsg.errors import FrameError
 from umsg.framing import FrameDecoder
 
-_SOURCES = str(Path(cig_relay.__file__).parents[1])
 _READ_OCTETS = 65536
 _PATIENCE = 1.0
 
@@ -87,7 +85,7 @@ class EngineWorker:
                     *options,
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": _python_path()},
+                    env=child.environment(),
                 )
             # An engine that we do not get to know ends with our end of the socket.
             worker = EngineWorker(process, *await asyncio.open_unix_connection(sock=ours))
@@ -171,8 +169,3 @@ class EngineWorker:
                 # Nobody may be waiting any more (its request was cancelled): that is no fault.
                 future.exception()
         self._waiting.clear()
-
-
-def _python_path() -> str:
-    inherited = os.environ.get("PYTHONPATH")
-    return _SOURCES if not inherited else os.pathsep.join((_SOURCES, inherited))
