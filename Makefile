@@ -54,6 +54,7 @@ lint: setup-demo
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/mypy tools/setup.py tools/pjsua2/guards.py tools/make_docs.py
+	@$(BIN)/mypy setup.py
 	@$(BIN)/lint-imports
 
 unit: setup-demo
@@ -97,5 +98,6 @@ lock:
 
 clean:
 	@rm -rf .venv demo-out build dist src/*.egg-info
+	@rm -f src/cig_relay/randomness/*.so
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find src tests tools -name __pycache__ -prune -exec rm -rf {} +

@@ -215,9 +215,14 @@ class KeyHolder:
         )
 
     def older_than(self, moment: float) -> bool:
-        """Tell whether there is a keystore that was written before ``moment`` (UTC)."""
+        """Tell whether there is a keystore that was written before ``moment`` (UTC).
+
+        Where there is a generation before it, there were keys before, however new it is itself.
+        """
         try:
             path = self.keystore.find()
-            return path is not None and path.stat().st_mtime < moment
+            if path is None:
+                return False
+            return path.stat().st_mtime < moment or self.keystore.has_previous(path)
         except (KeystoreError, OSError):
             return True

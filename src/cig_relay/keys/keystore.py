@@ -88,6 +88,10 @@ class Keystore:
         """What the keystore was sealed with when it was last read or saved, for ``status``."""
         return self._wrapping
 
+    def has_previous(self, path: Path) -> bool:
+        """Tell whether the keystore ``path`` has its back-up generation beside it."""
+        return _previous(path).exists()
+
     def find(self) -> Path | None:
         """Give the keystore's path, or None where there is none.
 

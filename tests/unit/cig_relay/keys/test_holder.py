@@ -222,3 +222,14 @@ async def test_the_warning_is_told_when_it_changes(
     await rig.keeper.look()
     assert rig.told[-1] is None
     assert rig.keeper.warning is None
+
+
+async def test_a_keystore_that_was_just_renewed_is_not_the_first(
+    tmp_path: Path, pool: EnginePool
+) -> None:
+    rig = Rig(tmp_path, pool, "2026-11-15T12:00")
+    assert not rig.holder.older_than(0.0)
+    rig.keystore.save(material("2026-11-1"))
+    assert not rig.holder.older_than(0.0)
+    rig.keystore.save(material("2026-11-1", "2026-12-1"))
+    assert rig.holder.older_than(0.0)
