@@ -7,6 +7,7 @@
 #
 # EVENT                 what has happened
 # keys-ending           the last keys end in 14, 7, 3 or 1 days, or have ended (CIG_DAYS is 0)
+# service-failed        systemd has given up cig-relay or cig-server
 #
 # More is in the environment: CIG_EVENT, CIG_TEXT and, for keys-ending, CIG_DAYS, CIG_PERIOD
 # (2026-11-1) and CIG_ENDS (2026-12-01T00:00:00Z). It is killed after 30 seconds.

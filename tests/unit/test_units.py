@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -16,9 +17,11 @@ from cig_cli.main import main as cig_cli
 from cig_relay.app import main as cig_relay
 from cig_relay.keys.wrapping import CREDENTIAL
 from cig_server.app import main as cig_server
+from cig_server.notify_script import DEFAULT_SCRIPT
 
 FOLDER = Path(__file__).parents[2] / "etc" / "systemd"
-UNITS = sorted(FOLDER.glob("*.service"))
+UNITS = sorted(FOLDER.glob("*[!@].service"))
+NOTIFY = FOLDER / "cig-notify@.service"
 BIN = "/opt/cig/bin/"
 PROGRAMS = {"cig-cli": cig_cli, "cig-relay": cig_relay, "cig-server": cig_server}
 
@@ -51,6 +54,17 @@ def test_our_programs_know_the_options(unit: Path) -> None:
             command.make_context(arguments[0], arguments[1:], parent=context)
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_service_that_is_given_up_has_the_operator_s_script_run(unit: Path) -> None:
+    assert settings(unit)["OnFailure"] == "cig-notify@%n.service"
+    path, event, text = shlex.split(settings(NOTIFY)["ExecStart"])
+    assert (Path(path), event) == (DEFAULT_SCRIPT, "service-failed")
+    assert "%i" in text
+    shipped = FOLDER.parent / "scripts" / DEFAULT_SCRIPT.name
+    assert os.access(shipped, os.X_OK)
+    assert event in shipped.read_text()
+
+
 def test_a_reload_of_the_server_is_a_command_whose_failure_systemctl_sees() -> None:
     assert settings(FOLDER / "cig-server.service")["ExecReload"].startswith(f"{BIN}cig-cli reload")
 
@@ -63,8 +77,8 @@ def test_the_two_have_different_users_and_one_group() -> None:
 
 def verified(folder: Path, change: Callable[[str], str]) -> tuple[int, str]:
     """What systemd says to the units, their text changed."""
-    for unit in UNITS:
-        text = change(unit.read_text())
+    for unit in (*UNITS, NOTIFY):
+        text = change(unit.read_text()).replace(f"={DEFAULT_SCRIPT}", "=/bin/true")
         for name in PROGRAMS:
             text = text.replace(f"{BIN}{name}", "/bin/true")  # it wants the programs to exist
         (folder / unit.name).write_text(text)
