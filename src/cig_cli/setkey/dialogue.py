@@ -47,12 +47,12 @@ class Dialogue:
         except (LeaveError, KeyboardInterrupt):
             return self._leave("\nYou left.")
         except SourceError as error:
-            return self._leave(f"ERROR: {error}.")
+            return self._leave(f"ERROR: {shown.sentence(error)}")
         except RefusedError as error:
             if error.detail == NOTHING_NEW:
                 self._terminal.say(f"{error}\nOK")
                 return INSTALLED
-            return self._leave(f"ERROR: {error}.")
+            return self._leave(f"ERROR: {shown.sentence(error)}")
 
     def _steps(self, file: str | None) -> int:
         sealed = self._material() if file is None else sealed_from_file(file)
@@ -97,7 +97,8 @@ class Dialogue:
                 left -= 1
                 if not left:
                     raise
-                say(f"{error}.\nPaste the key material again, or enter the name of a file:")
+                say(shown.sentence(error))
+                say("Paste the key material again, or enter the name of a file:")
 
     def _from_file(self, typed: str) -> bytes:
         try:
@@ -132,7 +133,7 @@ class Dialogue:
                 left -= 1
                 if error.detail != WRONG_PASSPHRASE or not left:
                     raise
-                say(f"{error}. Try again ({left} left).")
+                say(f"{shown.sentence(error)} Try again ({left} left).")
             except BaseException:
                 client.close()
                 raise

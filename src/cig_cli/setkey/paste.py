@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from cig_cli.setkey.preview import sentence
 from cig_cli.setkey.source import SourceError
 from cig_cli.setkey.terminal import Terminal
 from cig_common.carrier import CarrierError, MissingError, MistypedError, armour
@@ -40,7 +41,7 @@ def read_block(terminal: Terminal, first: str) -> bytes:
             left -= 1
             if not left or not 1 <= len(numbers) <= MAX_ASKED:
                 raise SourceError(str(error)) from None
-            terminal.say(f"{error}.")
+            terminal.say(sentence(error))
             lines = _corrected(terminal, lines, numbers, mistyped=mistyped)
         except CarrierError as error:
             raise SourceError(str(error)) from None

@@ -12,6 +12,13 @@ from cig_common.control.keys import KeysInstalled, KeysPreview, PeriodAction, Pe
 
 NOTHING_CHANGED = "Nothing was changed."
 
+
+def sentence(error: Exception) -> str:
+    """Give an error's text with a full stop, unless it ends in a question."""
+    text = str(error)
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 _LABEL_WIDTH = 20
 _HEAD = ("PERIOD", "ACCEPTED FROM", "ACCEPTED UNTIL", "WHAT HAPPENS", "KMS")
 _DAY_SECONDS = 86400

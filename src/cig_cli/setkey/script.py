@@ -42,11 +42,13 @@ class Script:
         except NoRelayError as error:
             return self._end(NO_RELAY, "no-relay", str(error))
         except SourceError as error:
-            return self._end(REFUSED, "source", f"{error}. {shown.NOTHING_CHANGED}")
+            return self._end(REFUSED, "source", f"{shown.sentence(error)} {shown.NOTHING_CHANGED}")
         except RefusedError as error:
             if error.detail == NOTHING_NEW:
                 return self._end(INSTALLED, error.detail, str(error))
-            return self._end(REFUSED, error.detail, f"{error}. {shown.NOTHING_CHANGED}")
+            return self._end(
+                REFUSED, error.detail, f"{shown.sentence(error)} {shown.NOTHING_CHANGED}"
+            )
         return code
 
     def _install(self, file: str, passphrase_file: str) -> int:

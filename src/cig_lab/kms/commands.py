@@ -6,6 +6,7 @@ Master keys lie in clear in the store's folder. What it issues is sealed with a 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -264,6 +265,7 @@ def _passphrase(file: Path | None, *, drawn: bool) -> Secret:
         click.echo(f"Passphrase: {phrase}", err=True)
         return passphrase_from(phrase)
     if file is None:
+        _require_terminal()
         typed = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
         return passphrase_from(typed)
     try:
@@ -271,6 +273,16 @@ def _passphrase(file: Path | None, *, drawn: bool) -> Secret:
             return passphrase_from(stream.readline())
     except OSError as error:
         raise LabError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _require_terminal() -> None:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        raise LabError(
+            "there is no terminal to ask for a passphrase on: give --passphrase-file or "
+            "--new-passphrase"
+        ) from None
 
 
 def _require_new(out: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import cig_lab
 from cig_common.carrier import read_file
 from cig_lab.crs.certificate import make_certificate
 from cig_lab.main import main
@@ -55,7 +56,8 @@ def opened(path: Path, phrase: str = PHRASE) -> KeyMaterial:
 
 def test_what_is_issued_is_what_was_asked_for(lab: Path) -> None:
     assert init("--crs", "[2001:db8::1]:5223").exit_code == 0
-    result = issue("--periods", "3", "--from", "2026-11", typed=f"{PHRASE}\n{PHRASE}\n")
+    (lab / "phrase").write_text(f"{PHRASE}\n")
+    result = issue("--periods", "3", "--from", "2026-11", "--passphrase-file", "phrase")
     assert result.exit_code == 0, result.output
     assert "2026-11-1, 2026-12-1, 2027-01-1" in result.stderr
     assert PHRASE not in result.output
@@ -67,6 +69,24 @@ def test_what_is_issued_is_what_was_asked_for(lab: Path) -> None:
     for keys in held.periods:
         assert held.user_keys(keys).kms_uri == "kms.lab.example"
     assert (lab / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_terminal_it_is_told_what_to_give(lab: Path) -> None:
+    assert init().exit_code == 0
+    command = [sys.executable, "-m", "cig_lab.main", "kms", "issue", URI, "--periods", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cig_lab.__file__).parents[1])}
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "give --passphrase-file or --new-passphrase" in done.stderr
 
 
 def test_by_default_from_the_present_month_and_to_standard_output(lab: Path) -> None:
