@@ -30,7 +30,7 @@ def _text(sealed: bytes, _identity: Identity) -> bytes:
 
 def _pdf(sealed: bytes, identity: Identity) -> bytes:
     # fpdf2 and segno are there for the lab alone, and take a while to load.
-    from cig_lab.kms_pdf import write_pdf
+    from cig_lab.kms.pdf import write_pdf
 
     lines = (
         f"Public id: {identity.public_id}",

@@ -15,7 +15,7 @@ import pytest
 
 from cig_common import child
 from cig_common.carrier import armour
-from cig_lab.kms_pdf import write_pdf
+from cig_lab.kms.pdf import write_pdf
 from cig_material import document, pdftoraw, raw
 from cig_material.material import KeyMaterial
 from cig_material.seal import Cost, passphrase_from, seal, unseal

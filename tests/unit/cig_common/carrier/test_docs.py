@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from cig_common.carrier import SEALED_MAGIC, armour, parts, pdf, pdf_codes
-from cig_lab import kms_pdf
+from cig_lab.kms import pdf as kms_pdf
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "key-material-transport.md").read_text()
 TEXT, PARTS = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -18,7 +18,7 @@ from cig_common.carrier import pdf, pdf_codes
 from cig_common.carrier.errors import CarrierError, MissingError, OtherVersionError, TornError
 from cig_common.carrier.parts import Part, set_id, split
 from cig_common.carrier.pdf import read_pdf
-from cig_lab.kms_pdf import write_pdf
+from cig_lab.kms.pdf import write_pdf
 
 SEALED = bytes(range(256)) * 8
 PARTS = split(SEALED, 600)

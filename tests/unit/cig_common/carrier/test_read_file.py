@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cig_common import carrier, child
 from cig_common.carrier import CarrierError, armour, read_file, read_octets
-from cig_lab.kms_pdf import write_pdf
+from cig_lab.kms.pdf import write_pdf
 
 SEALED = b"CIGSEAL\x01" + bytes(range(200))
 TEXT = armour.encode(SEALED)

@@ -17,8 +17,8 @@ from PIL import Image, ImageChops
 
 from cig_common.carrier import parts
 from cig_common.carrier.pdf import read_pdf
-from cig_lab import kms_pdf
-from cig_lab.kms_pdf import write_pdf
+from cig_lab.kms import pdf as kms_pdf
+from cig_lab.kms.pdf import write_pdf
 from unit.cig_lab import scans
 
 TITLE = "Key material of tel:+8888"
