@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from cig_common.carrier import armour
 from cig_lab.environment import GATEWAY_URI
-from cig_lab.kms import months_for
 from cig_lab.process import run
 from cig_material import raw
 from cig_material.material import KeyMaterial
+from cig_material.period import Period
 from cig_material.seal import Cost
 from e2e.support import Gateway, gateway, reason_of, soon, until
 from umsg.reasons import Reason
@@ -26,16 +25,15 @@ def meeting(lab: Gateway) -> dict[str, object]:
     return {"crs": f"{host}:{port}", "anchor_pin": lab.lab.crs.certificate_sha256}
 
 
-def reissued(lab: Gateway) -> KeyMaterial:
-    """The gateway's keys of the present months, in their next revision."""
-    months = months_for(time.time())
-    return lab.lab.kms.gateway_material(GATEWAY_URI, months, **meeting(lab))
+async def reissued(lab: Gateway) -> KeyMaterial:
+    """The gateway's keys of the months that it has, in their next revision."""
+    return lab.lab.kms.gateway_material(GATEWAY_URI, await months(lab), **meeting(lab))
 
 
-def files(lab: Gateway, folder: Path) -> list[str]:
+async def files(lab: Gateway, folder: Path) -> list[str]:
     """Write a re-issue and its passphrase; gives set-key's options for them."""
     sealed, phrase = lab.lab.kms.sealed_material(
-        GATEWAY_URI, months_for(time.time()), **meeting(lab), cost=CHEAP
+        GATEWAY_URI, await months(lab), **meeting(lab), cost=CHEAP
     )
     (folder / "keys.txt").write_text(armour.encode(sealed))
     (folder / "phrase").write_text(phrase + "\n")
@@ -48,6 +46,10 @@ def files(lab: Gateway, folder: Path) -> list[str]:
 
 async def periods(lab: Gateway) -> list[str]:
     return list((await lab.status())["crypto_periods"])
+
+
+async def months(lab: Gateway) -> list[str]:
+    return [Period.parse(period).month for period in await periods(lab)]
 
 
 async def a_call_works(lab: Gateway) -> None:
@@ -64,7 +66,7 @@ async def test_new_keys_are_set_while_a_call_is_up(tmp_path: Path) -> None:
         plain = await soon(lab.lab.sip_phone.incoming())
         await plain.accept()
         await soon(call.up)
-        options = files(lab, tmp_path)
+        options = await files(lab, tmp_path)
         code, output = await run("cig-cli", "set-key", *options)
         assert code == 0, output
         told = json.loads(output)
@@ -88,7 +90,7 @@ async def test_new_keys_are_set_while_a_call_is_up(tmp_path: Path) -> None:
 async def test_cig_raw_is_taken_when_cig_server_starts() -> None:
     async with gateway() as lab:
         lying = lab.lab.folder / "userdata" / "cig.raw"
-        new = reissued(lab)
+        new = await reissued(lab)
         lying.write_bytes(raw.encode(new))
         lying.chmod(0o600)
         await _restart_server(lab)
