@@ -335,10 +335,10 @@ class EnginePool:
         pause, born = Pause(), clock()
         while True:
             await worker.dead.wait()
-            self._alive.discard(worker)
             self.restarts += 1
             self._tell()
             await worker.close()
+            self._alive.discard(worker)
             _log.warning("crypto engine %d died (%s): starting another", worker.pid, worker.end)
             worker = await self._respawn(pause, clock() - born)
             born = clock()

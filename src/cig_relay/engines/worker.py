@@ -76,22 +76,7 @@ class EngineWorker:
 
         ``options`` are added to its command line; see `cig_relay.engines.process`.
         """
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    *("-P", "-m", "cig_relay.engines.process", str(os.getpid())),
-                    *options,
-                    stdin=theirs.fileno(),
-                    stdout=asyncio.subprocess.DEVNULL,
-                    env=child.environment(),
-                )
-            # An engine that we do not get to know ends with our end of the socket.
-            worker = EngineWorker(process, *await asyncio.open_unix_connection(sock=ours))
-        except BaseException:
-            ours.close()
-            raise
+        worker = await EngineWorker._create(options)
         try:
             answer = await worker._answer(worker._started, timeout)
             if not isinstance(answer, Started):
@@ -101,6 +86,32 @@ class EngineWorker:
             await worker.close()
             raise
         return worker
+
+    @staticmethod
+    async def _create(options: Sequence[str]) -> EngineWorker:
+        ours, theirs = socket.socketpair()
+        # Not to be cancelled half way: the process might be there, and nobody know it.
+        creating = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-P", "-m", "cig_relay.engines.process", str(os.getpid())),
+                *options,
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.DEVNULL,
+                env=child.environment(),
+            )
+        )
+        creating.add_done_callback(lambda _: theirs.close())
+        try:
+            process = await asyncio.shield(creating)
+            return EngineWorker(process, *await asyncio.open_unix_connection(sock=ours))
+        except BaseException:
+            ours.close()
+            process = await creating
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
 
     async def call(self, request: Record, timeout: float) -> Record:
         """Have one operation done; raises EngineDied. An engine that hangs is killed."""
@@ -119,11 +130,13 @@ class EngineWorker:
         """End the engine, at once if it is idle, and wait until it is gone."""
         self._writer.close()
         try:
-            await asyncio.wait_for(self._process.wait(), _PATIENCE)
+            # Not wait_for: until Python 3.12 that can lose the cancellation of its caller.
+            async with asyncio.timeout(_PATIENCE):
+                await self._process.wait()
         except TimeoutError:
             self.kill()
             await self._process.wait()
-        await self._task
+        await asyncio.wait([self._task])
 
     def kill(self) -> None:
         """End the engine's process by SIGKILL."""

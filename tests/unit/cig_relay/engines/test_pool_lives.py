@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -386,24 +388,29 @@ async def test_closing_leaves_no_process(availability: Availability) -> None:
             os.kill(pid, 0)
 
 
-async def test_closing_while_engines_restart_leaves_no_process(availability: Availability) -> None:
-    started: list[int] = []
+def _children() -> set[int]:
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    return set(map(int, children.read_text().split()))
+
+
+@pytest.mark.parametrize("spawned", [False, True])
+async def test_closing_while_engines_restart_leaves_no_process(
+    availability: Availability, spawned: bool
+) -> None:
     async with _running(2, availability) as pool:
-        started += pool.pids()
-        with _every_new_engine(lambda worker: started.append(worker.pid)):
-            os.kill(pool.pids()[0], signal.SIGKILL)
-            await availability.until(1)
-            waiting = [asyncio.create_task(_sign(pool)) for _ in range(2)]
-            await _until(lambda: len(started) == 3)
-            _signal_all(pool, signal.SIGKILL)
-            await availability.until(0)
+        before = _children()
+        _signal_all(pool, signal.SIGKILL)
+        await availability.until(0)
         begun = [asyncio.create_task(_sign(pool)) for _ in range(2)]
-        await asyncio.sleep(0)
+        if spawned:
+            # A process that has not said yet that it is there.
+            await _until(lambda: bool(_children() - before))
+        new = _children() - before
     for task in begun:
         with pytest.raises(EngineError, match="stopped"):
             await task
-    await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(map(ends, started))
+    assert all(map(ends, new))
+    assert not _children() & (before | new)
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
