@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 from cig_common.clock import Clock
@@ -186,17 +185,11 @@ def _periods(rows: Sequence[PeriodRow]) -> tuple[PeriodView, ...]:
 
 def _keys(reply: KeysReply) -> Keys:
     identity = reply.identity
-    anchors = []
-    if identity is not None and identity.anchor_pin is not None:
-        anchors.append(f"pinned certificate, SHA-256 {identity.anchor_pin.hex()}")
-    if identity is not None and identity.anchor_ca is not None:
-        digest = hashlib.sha256(identity.anchor_ca.encode()).hexdigest()
-        anchors.append(f"CA certificates, SHA-256 of their PEM {digest}")
     return Keys(
         public_id=identity.public_id if identity else "",
         security_domain=identity.domain if identity else "",
         crs=identity.crs if identity else (),
-        anchor=" or ".join(anchors),
+        anchor=reply.anchor,
         keystore=reply.path,
         sealed_by=reply.sealed_by,
         problem=reply.problem,

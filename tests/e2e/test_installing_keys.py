@@ -78,6 +78,12 @@ async def test_new_keys_are_set_while_a_call_is_up(tmp_path: Path) -> None:
 
         await until("status to show the new periods", shown)
         assert not set(before) & set(told["held"])
+        shown = (await lab.lab.cli("show", "keys")).splitlines()
+        assert [line.split()[0] for line in shown if line[:2] == "20"] == told["held"]
+        assert told["anchor"] in next(line for line in shown if "trust anchor" in line)
+        status = await lab.status()
+        assert [period["period"] for period in status["crypto_validity"]] == told["held"]
+        assert status["crypto_days_left"] > 28
         assert [row["state"] for row in await lab.calls()] == ["ANSWER"]
         call.hangup()
         await soon(plain.ended)

@@ -281,11 +281,13 @@ class StatusReply(Record):
 class KeysReply(Record):
     """The keys that there are.
 
-    ``path`` is the keystore's file, empty where there is none; ``sealed_by`` says what protects
-    it at rest; ``problem`` what is wrong with the keys, empty where nothing is.
+    ``anchor`` says by what the CRS's certificate is checked, empty without keys. ``path`` is the
+    keystore's file, empty where there is none; ``sealed_by`` says what protects it at rest;
+    ``problem`` what is wrong with the keys, empty where nothing is.
     """
 
     identity: Identity | None
+    anchor: str
     periods: tuple[PeriodRow, ...]
     path: str
     sealed_by: str

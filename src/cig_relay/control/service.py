@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from cig_common.clock import Clock
+from cig_common.control.key_facts import Identity
 from cig_common.control.messages import VERSION, HelloReply, KeysReply, StatusReply
+from cig_material.errors import MaterialError
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.engines.pool import EnginePool
+from cig_relay.keys import anchor
 from cig_relay.keys.errors import KeystoreError
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.keeper import KeyKeeper
@@ -70,8 +73,10 @@ class RelayService:
         except KeystoreError:
             path = None  # the holder's problem tells it
         state = self.holder.state(now)
+        identity = self.holder.identity
         return KeysReply(
-            identity=self.holder.identity,
+            identity=identity,
+            anchor="" if identity is None else _anchor(identity),
             periods=self.holder.rows(now),
             path="" if path is None else str(path),
             sealed_by=self.holder.wrapping,
@@ -116,3 +121,10 @@ class RelayService:
             )
         state = self.holder.state(now)
         return state if state != "OK" else self.import_problem() or "OK"
+
+
+def _anchor(identity: Identity) -> str:
+    try:
+        return anchor.describe(identity)
+    except MaterialError as error:
+        return str(error)

@@ -6,13 +6,14 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from cig_common.control.key_facts import Identity
 from cig_material.errors import MaterialError
 from cig_material.material import KeyMaterial
 
 _SHOWN = 120
 
 
-def describe(material: KeyMaterial) -> str:
+def describe(material: KeyMaterial | Identity) -> str:
     """Say by what the CRS's certificate is checked; raises `MaterialError` for a broken one."""
     parts = []
     if material.anchor_pin is not None:
