@@ -259,7 +259,9 @@ class Relay:
             self._look_at_route.clear()
             await self._refresh_route()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look_at_route.wait(), _ROUTE_SECONDS)
+                # Not wait_for: until Python 3.12 that can lose a cancellation.
+                async with asyncio.timeout(_ROUTE_SECONDS):
+                    await self._look_at_route.wait()
 
     async def _refresh_route(self) -> None:
         if self._holder.identity is not None:

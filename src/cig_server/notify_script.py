@@ -111,7 +111,8 @@ class NotifyScript:
         self, process: asyncio.subprocess.Process, output: _Output, event: str
     ) -> None:
         try:
-            code = await asyncio.wait_for(process.wait(), self._limit)
+            async with asyncio.timeout(self._limit):
+                code = await process.wait()
         except TimeoutError:
             self._failed(event, f"it took more than {self._limit:g} s and was killed")
             return

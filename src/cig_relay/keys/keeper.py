@@ -53,7 +53,9 @@ class KeyKeeper:
             except Exception:
                 _log.exception("looking after the keys failed in a way not foreseen")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), LOOK_SECONDS)
+                # Not wait_for: until Python 3.12 that can lose a cancellation.
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wanted.wait()
 
     async def look(self) -> None:
         """Change periods if it is time, and warn if that is due."""
