@@ -10,6 +10,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+_DAY_SECONDS = 86_400
+
 
 class Clock(Protocol):
     """What a shell needs to know of time."""
@@ -52,6 +54,19 @@ class ManualClock:
         """Let ``seconds`` pass."""
         self._monotonic += seconds
         self._utc += seconds
+
+
+def minute(utc: float, *, end: bool = False) -> str:
+    """Give ``utc`` seconds for a person to read: ``2026-11-23 03:14``, ``-`` where it is no date.
+
+    With ``end``, the midnight that ends a day is given as that day's 24:00.
+    """
+    day_ends = end and utc % _DAY_SECONDS == 0
+    try:
+        moment = datetime.fromtimestamp(utc - 1 if day_ends else utc, UTC)
+    except (ValueError, OverflowError, OSError):
+        return "-"
+    return f"{moment:%Y-%m-%d} 24:00" if day_ends else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def timestamp(utc: float) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cig_cli.check.row import Row, fail, ok, skip, warn
+from cig_common.processor import flags
 
 LEAST_KERNEL = (3, 10)
 """RHEL 7's, which the manual names."""
@@ -38,12 +39,12 @@ def machine_rows(root: Path) -> Iterator[Row]:
 
 def rdrand(cpuinfo: str | None) -> Row:
     """Look for RdRand among the processors' flags."""
-    flags = [set(line.split()) for line in re.findall(r"^flags\s*:(.*)$", cpuinfo or "", re.M)]
-    if flags and all("rdrand" in one for one in flags):
+    listed = flags(cpuinfo or "")
+    if listed and all("rdrand" in one for one in listed):
         return ok("RdRand", "the processor has it")
     if cpuinfo is None:
         return skip("RdRand", "/proc/cpuinfo cannot be read", "run: grep -c rdrand /proc/cpuinfo")
-    if any("hypervisor" in one for one in flags):
+    if any("hypervisor" in one for one in listed):
         advice = (
             "this is a virtual machine: have its host pass the processor through (KVM, libvirt: "
             "cpu mode host-passthrough; VMware: an EVC level of Ivy Bridge or later)"

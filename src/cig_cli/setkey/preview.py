@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
+from cig_common.clock import minute
 from cig_common.control.keys import KeysInstalled, KeysPreview, PeriodAction, PeriodPreview
 
 NOTHING_CHANGED = "Nothing was changed."
@@ -21,7 +21,6 @@ def sentence(error: Exception) -> str:
 
 _LABEL_WIDTH = 20
 _HEAD = ("PERIOD", "ACCEPTED FROM", "ACCEPTED UNTIL", "WHAT HAPPENS", "KMS")
-_DAY_SECONDS = 86400
 _WORDS = {
     PeriodAction.ADD: "added",
     PeriodAction.HELD: "already held",
@@ -86,18 +85,8 @@ def installed_facts(done: KeysInstalled) -> dict[str, Any]:
 
 def _period_row(period: PeriodPreview) -> tuple[str, ...]:
     words = _WORDS.get(period.action) or f"replaces {period.replaced}"
-    begin, end = _moment(period.accepted_from), _moment(period.accepted_until, end=True)
+    begin, end = minute(period.accepted_from), minute(period.accepted_until, end=True)
     return period.period, begin, end, words, period.kms_uri
-
-
-def _moment(utc: float, *, end: bool = False) -> str:
-    """Give a moment; the midnight that ends a day, as that day's 24:00."""
-    day_ends = end and utc % _DAY_SECONDS == 0
-    try:
-        moment = datetime.fromtimestamp(utc - 1 if day_ends else utc, UTC)
-    except (ValueError, OverflowError, OSError):
-        return "-"
-    return f"{moment:%Y-%m-%d} 24:00" if day_ends else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -189,11 +189,6 @@ class KeyHolder:
             return str(error)
         return "OK"
 
-    @property
-    def problem(self) -> str:
-        """What was wrong with the keystore when it was last read; empty where nothing was."""
-        return self._problem
-
     def rows(self, now: float) -> tuple[PeriodRow, ...]:
         """Give the periods of the keystore and what each is good for at ``now``, oldest first."""
         if self.identity is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from cig_common.processor import flags
 from cig_relay.randomness.errors import EntropyError, NoRdRandError
 from cig_relay.randomness.health import WORD_OCTETS, HealthTests
 
@@ -33,8 +34,7 @@ def has_rdrand(cpuinfo: Path = CPUINFO) -> bool | None:
         text = cpuinfo.read_text(encoding="ascii", errors="replace")
     except OSError:
         return None
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return "rdrand" in flags.partition(":")[2].split()
+    return any("rdrand" in listed for listed in flags(text)[:1])
 
 
 def require_rdrand(cpuinfo: Path = CPUINFO) -> None:

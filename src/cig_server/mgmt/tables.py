@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from cig_common.clock import minute
 from cig_common.config.errors import printable
 from cig_common.control.key_facts import PeriodState
 from cig_server.mgmt.view import CallRow, Keys, PeriodView, Rows, Status, UmsgRow
@@ -51,8 +51,8 @@ def keys_text(keys: Keys) -> list[str]:
     periods = [
         (
             period.period,
-            _day(period.accepted_from, "00:00"),
-            _day(period.accepted_until - 1),
+            minute(period.accepted_from),
+            minute(period.accepted_until, end=True),
             period.state,
             f"{period.kms} (KPAK {period.kpak_sha256[:16]})",
         )
@@ -110,21 +110,13 @@ def _explained(state: str, status: Status) -> str:
 def _words(period: PeriodView) -> str:
     """Say what a period is good for, after its name in `status`."""
     return {
-        PeriodState.VALID: f"valid until {_day(period.ends - 1)}",
-        PeriodState.ACCEPTED: f"accepted until {_day(period.accepted_until - 1)}",
+        PeriodState.VALID: f"valid until {minute(period.ends, end=True)}",
+        PeriodState.ACCEPTED: f"accepted until {minute(period.accepted_until, end=True)}",
         PeriodState.TEXTS: "for stored texts only",
-        PeriodState.COMING: f"accepted from {_day(period.accepted_from, '00:00')}",
+        PeriodState.COMING: f"accepted from {minute(period.accepted_from)}",
         PeriodState.SUPERSEDED: "superseded by a later revision",
         PeriodState.OVER: "over",
     }[PeriodState(period.state)]
-
-
-def _day(utc: float, clock: str = "24:00") -> str:
-    """Give the day of a moment, at its begin or its end."""
-    try:
-        return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d} {clock}"
-    except (ValueError, OverflowError):
-        return "-"
 
 
 def _labelled(rows: Rows, width: int) -> list[str]:

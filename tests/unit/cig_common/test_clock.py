@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cig_common.clock import ManualClock, SystemClock, timestamp
+from cig_common.clock import ManualClock, SystemClock, minute, timestamp
 
 
 def test_system_clock_reads_the_host() -> None:
@@ -44,3 +44,16 @@ def test_timestamp(utc: float, text: str) -> None:
 def test_timestamp_reads_back_to_the_millisecond(utc: float) -> None:
     read = datetime.strptime(timestamp(utc), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     assert abs(read.timestamp() - utc) <= 0.0011
+
+
+@pytest.mark.parametrize(
+    ("utc", "end", "text"),
+    [
+        (1_796_083_200.0, False, "2026-12-01 00:00"),
+        (1_796_083_200.0, True, "2026-11-30 24:00"),
+        (1_796_083_260.0, True, "2026-12-01 00:01"),
+        (1e20, True, "-"),
+    ],
+)
+def test_a_minute_for_a_person(utc: float, end: bool, text: str) -> None:
+    assert minute(utc, end=end) == text

@@ -173,7 +173,7 @@ async def test_the_last_keys_stay_in_the_keystore_however_old(
 async def test_keys_that_an_engine_refuses_are_told(tmp_path: Path, pool: EnginePool) -> None:
     rig = Rig(tmp_path, pool, "2026-11-15T12:00")
     await rig.holder.reload()
-    assert "no keys are loaded" in rig.holder.problem
+    assert "no keys are loaded" in rig.holder.state(rig.clock.utc())
     wrong = replace(period_keys("2026-11-1"), rsk=period_keys("2026-12-1").rsk)
     rig.keystore.save(material(periods=(wrong,)))
     with pytest.raises(KeystoreError):
