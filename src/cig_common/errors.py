@@ -48,6 +48,13 @@ class CryptoError(PeerError):
     log_code = "crypto"
 
 
+class NoKeysForPeerError(CryptoError):
+    """There are no keys of the month that is needed: new key material makes it good."""
+
+    retryable = True
+    log_code = "no-keys"
+
+
 class MediaError(LocalError):
     """No RTP port is free, or the two sides have no codec in common."""
 

@@ -17,7 +17,10 @@ EXTENSION_MAGIC = b"UMSG/1"
 """First octets of the I_MESSAGE's General Extension payload; 32 octets of digest follow."""
 ANSWER_INFO = b"UMSG/1 answer"
 """HKDF (RFC 5869) info of the key that `answer_mac` takes."""
+TEXT_INFO = b"UMSG/1 text"
+"""HKDF (RFC 5869) info of the key that seals a text; its first 16 octets are used."""
 _AUTH_PREFIX = b"UMSG/1 auth\0"
+_RECEIPT_PREFIX = b"UMSG/1 receipt\0"
 _DIGEST_OCTETS = 32
 
 
@@ -49,6 +52,31 @@ def answer_mac(
     _check_digest("message_digest", message_digest)
     values = [t, id, codec, dtmf, message_digest]
     return hmac.digest(key, cbor.encode(values), "sha256")
+
+
+def text_digest(*, mid: str, from_uri: str, to_uri: str) -> bytes:
+    """Return the digest (32 octets) that binds a text's I_MESSAGE to the text.
+
+    SHA-256 of the deterministic CBOR of the map of the three: no I_MESSAGE of a text serves for
+    another one, or for a call.
+    """
+    values = {"mid": mid, "from": from_uri, "to": to_uri}
+    return hashlib.sha256(cbor.encode(values)).digest()
+
+
+def text_associated_data(*, mid: str, from_uri: str, to_uri: str) -> bytes:
+    """Return the associated data of a text's AES-GCM: each of the three, and a zero octet."""
+    return b"".join(value.encode() + b"\0" for value in (mid, from_uri, to_uri))
+
+
+def receipt_text(*, mid: str, status: str, content_digest: bytes) -> bytes:
+    """Return the text that a `receipt` signs.
+
+    `content_digest` is the SHA-256 (32 octets) of the whole sealed content; raises FieldError for
+    another length.
+    """
+    _check_digest("content_digest", content_digest)
+    return b"".join((_RECEIPT_PREFIX, mid.encode(), status.encode(), content_digest))
 
 
 def auth_text(

@@ -11,12 +11,13 @@ from cig_common.errors import (
     CryptoError,
     LocalError,
     MediaError,
+    NoKeysForPeerError,
     OverloadError,
 )
 
 _EXCEPTIONS: dict[ErrorCode, type[CigError]] = {
     ErrorCode.CRYPTO: CryptoError,
-    ErrorCode.NO_KEYS: CryptoError,
+    ErrorCode.NO_KEYS: NoKeysForPeerError,
     ErrorCode.MEDIA: MediaError,
     ErrorCode.CODEC: CodecError,
     ErrorCode.OVERLOAD: OverloadError,

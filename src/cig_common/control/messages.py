@@ -17,8 +17,9 @@ from enum import StrEnum
 from cig_common.control.key_facts import Identity, KeysEnding, PeriodRow
 from cig_common.control.media import LegStatistics, SipMedia, TelLeg
 from cig_common.control.record import Record
+from cig_common.control.texts import TEXT_REPLIES, TEXT_REQUESTS
 
-VERSION = 3
+VERSION = 4
 """Version of this protocol; both sides must have the same one."""
 
 
@@ -368,6 +369,7 @@ REQUESTS: tuple[type[Record], ...] = (
     KeysRequest,
     PrepareReloadRequest,
     CommitReloadRequest,
+    *TEXT_REQUESTS,
 )
 """Messages from the server to the relay."""
 
@@ -381,6 +383,7 @@ REPLIES: tuple[type[Record], ...] = (
     StatisticsReply,
     StatusReply,
     KeysReply,
+    *TEXT_REPLIES,
     ErrorReply,
 )
 """The relay's answers; each names the request's number."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -33,7 +34,13 @@ CONNECT_SECONDS = 10.0
 MAX_UNSENT = 1 << 20
 """Octets that may wait for a CRS which does not read; more end the connection."""
 
+ROOM = 1 << 16
+"""Octets that may wait when a part of a text is sent, here and again in the kernel: what a call's
+message has to queue behind."""
+
 _READ_SIZE = 65536
+_TCP_NOTSENT_LOWAT = 25
+"""From linux/tcp.h; Python's socket module has it from 3.12 on."""
 
 logger = logging.getLogger("UIF")
 
@@ -46,6 +53,9 @@ class ConnectionListener(Protocol):
 
     def session_event(self, event: Event) -> None:
         """Take an event other than those that the connection deals with by itself."""
+
+    def session_lost(self) -> None:
+        """A connection that was welcomed is gone."""
 
 
 class CrsConnection:
@@ -65,6 +75,8 @@ class CrsConnection:
         self._timer: asyncio.TimerHandle | None = None
         self._signing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._parts = asyncio.Lock()
+        self._welcomed = False
 
     @property
     def open(self) -> bool:
@@ -95,6 +107,28 @@ class CrsConnection:
         self._session.send(message, self._clock.monotonic())
         self._flush()
         return True
+
+    async def send_part(self, message: Message) -> bool:
+        """Send a part of a text once there is room for it, one part at a time.
+
+        So calls' messages wait for little. Tells whether the way was open.
+        """
+        async with self._parts:
+            writer = self._writer
+            if writer is None or not self.open:
+                return False
+            try:
+                await writer.drain()
+            except OSError:
+                return False
+            return writer is self._writer and self.send(message)
+
+    def reconnect(self) -> None:
+        """Break the connection: after its next ``welcome`` the CRS sends texts again.
+
+        Calls stand, as after any break.
+        """
+        self._hang_up()
 
     def resume(self, ids: list[str]) -> None:
         """Name the calls that are still held, after ``Welcomed``."""
@@ -136,6 +170,7 @@ class CrsConnection:
                 host, port, ssl=context, server_hostname=host
             )
         self._writer = writer
+        _limit_waiting(writer)
         digest = check_server(writer.get_extra_info("ssl_object"), self.identity)
         self._session = ClientSession(
             uri=self.identity.public_id,
@@ -162,6 +197,7 @@ class CrsConnection:
                     self._signing = asyncio.create_task(self._sign(session, event))
                     continue
                 case Welcomed():
+                    self._welcomed = True
                     backoff.welcomed(self._clock.monotonic())
                     self.complaint = ""
                     logger.info("logged in to %s as %s", self.address, self.identity.public_id)
@@ -242,6 +278,18 @@ class CrsConnection:
             self._writer.close()
             self._writer = None
         self._session = None
+        if self._welcomed:
+            self._welcomed = False
+            try:
+                self._listener.session_lost()
+            except Exception:
+                logger.exception("the end of a connection could not be handled")
+
+
+def _limit_waiting(writer: asyncio.StreamWriter) -> None:
+    writer.transport.set_write_buffer_limits(high=ROOM)
+    with contextlib.suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, ROOM)
 
 
 def split_address(address: str) -> tuple[str, int]:

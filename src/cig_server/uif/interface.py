@@ -19,8 +19,19 @@ from cig_common.control.key_facts import Identity
 from cig_server.uif.connection import CrsConnection, Signer
 from umsg.call import CallMachine, CallState
 from umsg.call_events import CallAnswered, CallEnded, CallGrowled, CallTried, CallViolation
+from umsg.errors import ErrorCode
 from umsg.events import BadMessage, ErrorReceived, Event, MessageReceived, Resumed, Welcomed
-from umsg.messages import Bang, Growl, Hangup, Message, Talk, Try
+from umsg.messages import (
+    Bang,
+    Growl,
+    Hangup,
+    Message,
+    Receipt,
+    Stored,
+    Talk,
+    Text,
+    Try,
+)
 from umsg.reasons import Reason
 
 ENDED_SHOWN_SECONDS = 5.0
@@ -48,6 +59,28 @@ class UifListener(Protocol):
         """The call is over."""
 
 
+class TextListener(Protocol):
+    """Who is told of texts; called in the event loop."""
+
+    def texts_connected(self) -> None:
+        """A CRS has welcomed us: from now on texts can be sent, and those that wait will come."""
+
+    def texts_lost(self) -> None:
+        """The connection is gone; what was not ``stored`` is to be sent again, from part 0."""
+
+    def text_part(self, part: Text) -> None:
+        """A part of a text for us came."""
+
+    def text_stored(self, mid: str) -> None:
+        """The CRS has a text of ours on disk."""
+
+    def text_receipt(self, receipt: Receipt) -> None:
+        """A recipient says what became of a text of ours; the signature is still to be checked."""
+
+    def text_error(self, mid: str, code: ErrorCode, text: str) -> None:
+        """The CRS refuses a text, or a receipt, of ours."""
+
+
 @dataclass(slots=True)
 class _Entry:
     machine: CallMachine
@@ -65,6 +98,8 @@ class UmsgInterface:
         self._calls: dict[str, _Entry] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self.connection: CrsConnection | None = None
+        self.texts: TextListener | None = None
+        """Who takes texts; without anybody they are left with the CRS."""
         self.counters: Counter[str] = Counter()
 
     @property
@@ -162,6 +197,19 @@ class UmsgInterface:
             entry.machine.hang_up(reason, self._clock.monotonic(), text[:200] or None)
             self._advance(entry)
 
+    async def send_part(self, part: Text) -> bool:
+        """Send a part of a text as soon as there is room; tells whether the way was open."""
+        return self.connection is not None and await self.connection.send_part(part)
+
+    def send_receipt(self, receipt: Receipt) -> bool:
+        """Send a receipt; tells whether the way was open."""
+        return self.connection is not None and self.connection.send(receipt)
+
+    def ask_again(self) -> None:
+        """Have the CRS send once more what was not receipted: by a new connection."""
+        if self.connection is not None:
+            self.connection.reconnect()
+
     # --- what the connection reports ------------------------------------------------------------
 
     def session_event(self, event: Event) -> None:
@@ -172,11 +220,15 @@ class UmsgInterface:
             case Welcomed():
                 if self.connection is not None:
                     self.connection.resume([k for k, e in self._calls.items() if not e.ended])
+                if self.texts is not None:
+                    self.texts.texts_connected()
             case Resumed(alive=alive, lost=lost):
                 self._resumed(alive, lost)
-            case ErrorReceived(code=code, text=text, id=call_id):
+            case ErrorReceived(code=code, text=text, id=call_id, mid=mid):
                 self.counters[f"error-{code.value}"] += 1
                 logger.warning("the CRS says %s: %s", code.value, text)
+                if mid is not None and self.texts is not None:
+                    self.texts.text_error(mid, code, text)
                 if call_id is not None and (entry := self._calls.get(call_id)) is not None:
                     entry.machine.refused(code, text, self._clock.monotonic())
                     self._advance(entry)
@@ -187,6 +239,11 @@ class UmsgInterface:
                     self.hangup(call_id, Reason.ERROR, "protocol error")
             case _:
                 pass
+
+    def session_lost(self) -> None:
+        """Take the end of a connection that was welcomed."""
+        if self.texts is not None:
+            self.texts.texts_lost()
 
     def _receive(self, message: Message) -> None:
         now = self._clock.monotonic()
@@ -208,8 +265,13 @@ class UmsgInterface:
                     return
                 known.machine.receive(message, now)
                 self._advance(known)
+            case Text() if self.texts is not None:
+                self.texts.text_part(message)
+            case Stored(mid=mid) if self.texts is not None:
+                self.texts.text_stored(mid)
+            case Receipt() if self.texts is not None:
+                self.texts.text_receipt(message)
             case _:
-                # A text without its own outbox and mailboxes is not receipted: the CRS keeps it.
                 self.counters[f"left-{message.TYPE}"] += 1
 
     def _resumed(self, alive: frozenset[str], lost: frozenset[str]) -> None:
