@@ -89,7 +89,7 @@ def help_command(context: click.Context, as_json: bool) -> None:
 
 @main.group()
 def show() -> None:
-    """Show active calls, UMSG sessions or keys."""
+    """Show active calls, UMSG sessions, keys or queues of texts."""
 
 
 @show.command("call")
@@ -114,6 +114,14 @@ def show_umsg(target: Target, as_json: bool) -> None:
 def show_keys(target: Target, as_json: bool) -> None:
     """Show the periods of the gateway's keys."""
     sys.exit(ask(target, "show keys", as_json=as_json))
+
+
+@show.command("texts")
+@_json_option
+@click.pass_obj
+def show_texts(target: Target, as_json: bool) -> None:
+    """Show the queues of text messages."""
+    sys.exit(ask(target, "show texts", as_json=as_json))
 
 
 @main.command()
