@@ -16,6 +16,7 @@ import click
 from cig_cli.check.command import check_command
 from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Answer, Client, NoServerError
 from cig_cli.interactive import interact
+from cig_cli.migrate import migrate_command
 from cig_cli.readfile import read_file
 from cig_cli.reload import reload_command
 from cig_cli.route import prepare, request, route_in_file
@@ -169,6 +170,7 @@ def route(target: Target, uri: str, caller: str | None, file: str | None, as_jso
 
 
 main.add_command(check_command)
+main.add_command(migrate_command)
 main.add_command(reload_command)
 main.add_command(set_key_command)
 
