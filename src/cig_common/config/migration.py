@@ -186,13 +186,18 @@ def _notes(made: NewMap) -> Iterator[str]:
             ends += bool(match.literals[-1])
     head = f"translate_map `{made.name}`:"
     if swapped:
-        what = "has the schemes of its two sides swapped: it is taken the other way round"
-        yield f"{head} {swapped} of the entries {what}"
+        what = "the schemes of the two sides are swapped: they are taken the other way round"
+        yield f"{head} in {_counted(swapped, 'entry', 'entries')} {what}"
     if hosts:
-        yield f"{head} {hosts} of the rules names a host, whose upper and lower case now count"
+        what = "a host is matched, and its upper and lower case count now"
+        yield f"{head} in {_counted(hosts, 'rule', 'rules')} {what}"
     if ends:
-        what = "matches no address with a port or parameters behind it, as its entry did"
-        yield f"{head} {ends} of the rules {what}"
+        what = "an address no longer matches where a port or parameters stand behind it"
+        yield f"{head} in {_counted(ends, 'rule', 'rules')} {what}"
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _is_sip(match: Pattern) -> bool:

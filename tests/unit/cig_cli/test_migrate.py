@@ -24,7 +24,7 @@ def test_what_it_prints_can_be_added_to_the_file() -> None:
     assert done.exit_code == 0
     config = loads(SIMPLE.read_text() + done.stdout)
     assert [box.path for box in config.mailboxes] == ["/a b", "/c"]
-    assert "note: translate_map `mapsip2tel`: 1 of the rules names a host" in done.stderr
+    assert "note: translate_map `mapsip2tel`: in 1 rule a host is matched" in done.stderr
     assert [box.path for box in loads(SIMPLE.read_text() + run(str(SIMPLE)).stdout).mailboxes] == [
         "/var/spool/cig/send",
         "/var/spool/cig/received",

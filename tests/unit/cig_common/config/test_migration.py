@@ -100,8 +100,8 @@ def test_several_maps_of_one_use_are_one_translate_map() -> None:
     assert [one.translation.text for one in reader.map_from.rules] == ["tel:+4670;{x}", "tel:+{x}"]
     assert any("no `messaging true;`" in note for note in notes)
     assert (
-        "translate_map `a_b_to_tel`: 2 of the rules names a host, whose upper and lower case now "
-        "count" in notes
+        "translate_map `a_b_to_tel`: in 2 rules a host is matched, and its upper and lower case "
+        "count now" in notes
     )
     assert sum("a port or parameters" in note for note in notes) == 1
 
