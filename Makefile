@@ -20,7 +20,7 @@ SETUP := VENV='$(VENV)' $(PYTHON) tools/setup.py
 # Matplotlib's font list, for the demonstration's picture, goes where everything else goes.
 export MPLCONFIGDIR ?= $(or $(CIG_CACHE),$(HOME)/.cache/cig)/matplotlib
 
-.PHONY: help demo test setup setup-demo lint unit e2e bench soak-reload docs lock clean
+.PHONY: help demo test setup setup-demo lint unit e2e bench bench-texts soak-reload docs lock clean
 .NOTPARALLEL:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint    ruff, mypy and the import contracts'
 	@echo 'make unit    unit tests; make e2e: end-to-end tests (PYTEST_ARGS=)'
 	@echo 'make bench   measure what is promised to be fast'
+	@echo 'make bench-texts  texts a second against the disk alone (ARGS=--help: other sizes)'
 	@echo 'make fuzz    look for input that breaks something, each reader for FUZZ_SECONDS'
 	@echo 'make soak-reload  1,000 reloads under 50 calls a second (ARGS=--help: other sizes)'
 	@echo 'make docs    write what of the documentation is made from the code'
@@ -68,6 +69,10 @@ bench: setup-demo
 		echo "== $$script"; \
 		$(BIN)/python "$$script" || exit 1; \
 	done
+
+# ARGS="--folder FOLDER" measures the disk that FOLDER is on; else that of this one.
+bench-texts: setup-demo
+	@$(BIN)/python tests/bench/bench_texts.py $(ARGS)
 
 docs: setup-demo
 	@$(BIN)/python tools/make_docs.py

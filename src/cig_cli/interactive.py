@@ -13,6 +13,7 @@ COMMANDS = (
     "check",
     "echo ",
     "help",
+    "migrate ",
     "quit",
     "read ",
     "reload",
@@ -20,11 +21,13 @@ COMMANDS = (
     "set-key",
     "show call",
     "show keys",
+    "show texts",
     "show umsg",
     "status",
 )
 OPTIONS = {
     "check": ("--config ", "--json", "--userdata "),
+    "migrate": ("--read ", "--write "),
     "read": ("--json", "--strict"),
     "reload": ("--json", "--token-file "),
     "route": ("--file ", "--from ", "--json"),
@@ -34,8 +37,16 @@ OPTIONS = {
 }
 """The options that the Tab key offers for each command."""
 
-_FILE_BEFORE = ("read", "read --strict", "read --json")
-_FILE_OPTIONS = ("--config", "--file", "--keys-socket", "--passphrase-file", "--userdata")
+_FILE_BEFORE = ("migrate", "read", "read --strict", "read --json")
+_FILE_OPTIONS = (
+    "--config",
+    "--file",
+    "--keys-socket",
+    "--passphrase-file",
+    "--read",
+    "--userdata",
+    "--write",
+)
 _LEAVE = ("exit", "quit")
 
 

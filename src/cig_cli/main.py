@@ -16,6 +16,7 @@ import click
 from cig_cli.check.command import check_command
 from cig_cli.client import DEFAULT_HOST, DEFAULT_PORT, Answer, Client, NoServerError
 from cig_cli.interactive import interact
+from cig_cli.migrate import migrate_command
 from cig_cli.readfile import read_file
 from cig_cli.reload import reload_command
 from cig_cli.route import prepare, request, route_in_file
@@ -89,7 +90,7 @@ def help_command(context: click.Context, as_json: bool) -> None:
 
 @main.group()
 def show() -> None:
-    """Show active calls, UMSG sessions or keys."""
+    """Show active calls, UMSG sessions, keys or queues of texts."""
 
 
 @show.command("call")
@@ -114,6 +115,14 @@ def show_umsg(target: Target, as_json: bool) -> None:
 def show_keys(target: Target, as_json: bool) -> None:
     """Show the periods of the gateway's keys."""
     sys.exit(ask(target, "show keys", as_json=as_json))
+
+
+@show.command("texts")
+@_json_option
+@click.pass_obj
+def show_texts(target: Target, as_json: bool) -> None:
+    """Show the queues of text messages."""
+    sys.exit(ask(target, "show texts", as_json=as_json))
 
 
 @main.command()
@@ -161,6 +170,7 @@ def route(target: Target, uri: str, caller: str | None, file: str | None, as_jso
 
 
 main.add_command(check_command)
+main.add_command(migrate_command)
 main.add_command(reload_command)
 main.add_command(set_key_command)
 

@@ -104,6 +104,7 @@ def _values(configuration: Configuration) -> dict[str, str]:
         for box in configuration.mailboxes
     )
     values["mailboxes"] = ", ".join(boxes) or _NONE
+    values["mailboxes retry_hours"] = str(configuration.retry_hours)
     return values
 
 
@@ -142,13 +143,13 @@ def describe(configuration: Configuration) -> Iterator[str]:
     bind = "// no bind: all addresses" if sip.bind is None else f"bind {sip.bind};"
     yield from _interface("sip", sip, (bind, f"port {sip.port};", f"messaging {_bool(sip)};"))
     yield "}"
-    if configuration.mailboxes:
-        yield "mailboxes {"
-        for box in configuration.mailboxes:
-            yield f'  {box.kind} {{ path "{box.path}";'
-            yield f"    map_from translate_map {box.map_from.name};"
-            yield f"    map_to translate_map {box.map_to.name}; }}"
-        yield "}"
+    yield "mailboxes {"
+    yield f"  retry_hours {configuration.retry_hours};"
+    for box in configuration.mailboxes:
+        yield f'  {box.kind} {{ path "{box.path}";'
+        yield f"    map_from translate_map {box.map_from.name};"
+        yield f"    map_to translate_map {box.map_to.name}; }}"
+    yield "}"
 
 
 def _entries(uri_map: UriMap, most: int) -> Iterator[str]:

@@ -20,9 +20,11 @@ from cig_server.mgmt.view import (
     ReloadReport,
     Rows,
     Status,
+    Texts,
     UmsgRow,
 )
 from cig_server.reload import Reloader, summary
+from cig_server.text_facts import TextFacts, text_rows, texts_of, trouble_of
 from cig_server.uif.period import current_period
 
 
@@ -39,6 +41,8 @@ class ServerView:
         self._started = clock.monotonic()
         self.management: Counters | None = None
         """The management port's own counters, once it is open."""
+        self.text_service: TextFacts | None = None
+        """What tells of texts, once it is set up."""
 
     def uptime(self) -> int:
         """Return the seconds since the service started."""
@@ -83,6 +87,7 @@ class ServerView:
         identity = gateway.uif.identity
         connection = gateway.uif.connection
         problem = self._crypto_problem(relay)
+        texts_problem = trouble_of(self.text_service)
         sip = self._reloader.listening
         ends = max((row.ends for row in relay.periods), default=None) if relay else None
         return Status(
@@ -102,6 +107,8 @@ class ServerView:
             sip_bind_address=str(sip.bind) if sip.bind else None,
             umsg_problem="" if gateway.uif.connected else gateway.uif.complaint,
             crypto_problem=problem,
+            texts_ok=not texts_problem,
+            texts_problem=texts_problem,
             relay_rows=(
                 *self._relay_rows(relay),
                 *self._management_rows(),
@@ -111,6 +118,7 @@ class ServerView:
                 *_keystore_rows(relay),
                 *_counted(gateway.uif.counters, "UMSG"),
                 *_counted(self._warnings.all_counters(), "Keys"),
+                *(await text_rows(self.text_service)),
             ),
             sip_rows=(
                 ("SIP port", str(sip.port)),
@@ -124,6 +132,10 @@ class ServerView:
     async def keys(self) -> Keys:
         """Return what keys there are; raises CigError or TimeoutError."""
         return _keys(await self._gateway.relay_keys())
+
+    async def texts(self) -> Texts:
+        """Return the queues of texts; raises CigError or TimeoutError where none can be told."""
+        return await texts_of(self.text_service)
 
     def _crypto_problem(self, relay: StatusReply | None) -> str:
         gateway = self._gateway

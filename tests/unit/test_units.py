@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import click
 import pytest
 
 from cig_cli.main import main as cig_cli
+from cig_common.config.lint_mailboxes import GROUP
 from cig_relay.app import main as cig_relay
 from cig_relay.keys.wrapping import CREDENTIAL
 from cig_server.app import main as cig_server
@@ -105,3 +107,13 @@ def test_the_credential_that_is_offered_is_the_one_that_the_keystore_asks_for() 
     names = [line.partition("=")[2].partition(":")[0] for line in offered]
     assert names == [CREDENTIAL, CREDENTIAL]
     assert f"--name={CREDENTIAL} " in text
+
+
+def test_the_server_may_write_what_texts_need() -> None:
+    said = settings(FOLDER / "cig-server.service")
+    assert (said["StateDirectory"], said["StateDirectoryMode"]) == ("cig/texts", "0700")
+    assert said["SupplementaryGroups"] == GROUP
+    installed = (FOLDER.parent / "cig.conf").read_text()
+    paths = re.findall(r'path "(.*)";', installed)
+    assert paths
+    assert all(path.startswith(said["ReadWritePaths"].removeprefix("-") + "/") for path in paths)

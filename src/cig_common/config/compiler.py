@@ -11,13 +11,15 @@ from cig_common.config.braces import rejoin
 from cig_common.config.chains import build_chains
 from cig_common.config.entries import Entries, EntryRun
 from cig_common.config.errors import MAX_SHOWN
-from cig_common.config.hints import address, calls, port
+from cig_common.config.hints import address, calls, hours, port
 from cig_common.config.host import Host
+from cig_common.config.index import PatternIndex
 from cig_common.config.lint import lint
 from cig_common.config.lookup import undefined
 from cig_common.config.model import (
     DEFAULT_MAX_CALLS,
     DEFAULT_PORT_RANGE,
+    DEFAULT_RETRY_HOURS,
     DEFAULT_SIP_PORT,
     AddressOverride,
     Configuration,
@@ -33,7 +35,13 @@ from cig_common.config.model import (
     UriMap,
 )
 from cig_common.config.notes import Notes
-from cig_common.config.patterns import Kind, Pattern, PatternError, compile_pattern
+from cig_common.config.patterns import (
+    Kind,
+    Pattern,
+    PatternError,
+    compile_pattern,
+    split_pattern,
+)
 from cig_common.config.reader import Reader, Reading
 from cig_common.config.statements import Context
 from cig_common.config.syntax import Word, parse
@@ -82,9 +90,10 @@ class _Compiler:
         tel, sip = TelInterface(), SipInterface()
         mailboxes: list[Mailbox] = []
         max_calls, max_calls_position = DEFAULT_MAX_CALLS, None
+        retry_hours = DEFAULT_RETRY_HOURS
         for reading in readings:
             if reading.spec.opens is Context.MAILBOXES:
-                mailboxes += self._mailboxes(reading)
+                mailboxes, retry_hours = self._mailboxes(reading)
             elif reading.spec.opens is Context.INTERFACES:
                 for block in self._reader.read(reading.items, Context.INTERFACES):
                     if block.spec.opens is Context.TEL:
@@ -107,6 +116,7 @@ class _Compiler:
             tuple(mailboxes),
             max_calls,
             max_calls_position,
+            retry_hours,
         )
         opens = {reading.spec.opens: reading.position for reading in readings}
         lint(config, self._notes, interfaces=opens.get(Context.INTERFACES), host=host)
@@ -138,9 +148,12 @@ class _Compiler:
             match = self._pattern(rule.sides["match"], Kind.TEXT)
             translation = self._pattern(rule.sides["translation"], Kind.TEXT)
             if match is not None and translation is not None:
+                if match.text.startswith("tel:"):
+                    match = split_pattern(match.text, Kind.TEL, match.line, match.column)
                 rules.append(Rule(match, translation, rule.position))
         name = reading.arguments[0]
-        return TranslateMap(name.text, tuple(rules), _place(name))
+        index = PatternIndex.build(rule.match.literals for rule in rules)
+        return TranslateMap(name.text, tuple(rules), _place(name), index)
 
     def _pattern(self, word: Word, kind: Kind) -> Pattern | None:
         try:
@@ -221,13 +234,15 @@ class _Compiler:
                 self._notes.error(word, f"{what} `{word.text}` is not defined", hint)
         return found
 
-    def _mailboxes(self, reading: Reading) -> list[Mailbox]:
-        made = []
-        for block in self._reader.read(reading.items, Context.MAILBOXES):
-            mailbox = self._mailbox(block)
-            if mailbox is not None:
+    def _mailboxes(self, reading: Reading) -> tuple[list[Mailbox], int]:
+        """Return the mailboxes of the block, and for how many hours their texts are tried."""
+        made, retry_hours = [], DEFAULT_RETRY_HOURS
+        for item in self._reader.read(reading.items, Context.MAILBOXES):
+            if item.spec.opens is None:
+                retry_hours = hours(item.arguments[0]) or DEFAULT_RETRY_HOURS
+            elif (mailbox := self._mailbox(item)) is not None:
                 made.append(mailbox)
-        return made
+        return made, retry_hours
 
     def _mailbox(self, block: Reading) -> Mailbox | None:
         context = block.spec.opens or Context.READ

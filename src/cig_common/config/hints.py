@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from itertools import pairwise
 
-from cig_common.config.model import MAX_CALLS, IpAddress
+from cig_common.config.model import MAX_CALLS, MAX_RETRY_HOURS, IpAddress
 from cig_common.config.patterns import NAME
 from cig_common.config.statements import Arg
 from cig_common.config.syntax import Word
@@ -69,6 +69,8 @@ def misfit(kind: Arg, word: Word) -> str | None:
             return None if port(word) is not None else odd(word) or _port_hint(word.text)
         case Arg.CALLS:
             return None if calls(word) is not None else odd(word) or ""
+        case Arg.HOURS:
+            return None if hours(word) is not None else odd(word) or ""
         case Arg.BOOL:
             return None if word.text in _TRUTHS else odd(word) or _bool_hint(word.text)
         case Arg.STRING:
@@ -91,6 +93,11 @@ def port(word: Word) -> int | None:
 def calls(word: Word) -> int | None:
     """Return the number of calls that a word is, or None."""
     return _number(word.text, MAX_CALLS)
+
+
+def hours(word: Word) -> int | None:
+    """Return the number of hours that a word is, or None."""
+    return _number(word.text, MAX_RETRY_HOURS)
 
 
 def joined(parts: Sequence[str]) -> str:

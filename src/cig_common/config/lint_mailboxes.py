@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Warnings about mailboxes: folders that cannot serve as one (W114), maps that never match (W115).
+"""Warnings about mailboxes.
+
+Folders that cannot serve as one (W114), maps that never match (W115), two in one folder (W116).
 
 The manual, Text message interface: a mailbox has the folders `new`, `cur` and `tmp`, and its
 readers and writers are members of the group `cigmail`. Messages lie in it unencrypted.
@@ -7,6 +9,7 @@ readers and writers are members of the group `cigmail`. Messages lie in it unenc
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Iterator
 
@@ -40,6 +43,7 @@ def lint_mailboxes(config: Configuration, notes: Notes, host: Host | None) -> No
             for message, hint in _folder_faults(mailbox.path, host):
                 notes.warn("W114", mailbox.path_position, message, hint)
         _maps(mailbox, notes)
+    _shared_folders(config.mailboxes, notes)
 
 
 def _folder_faults(path: str, host: Host) -> Iterator[tuple[str, str]]:
@@ -97,6 +101,22 @@ def _listed(names: Iterable[str]) -> str:
     """Return `a`, `b` and `c`."""
     *first, last = [f"`{name}`" if name else "this folder" for name in names]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _shared_folders(mailboxes: Iterable[Mailbox], notes: Notes) -> None:
+    """Warn where a folder that is watched belongs to another mailbox too."""
+    firsts: dict[str, Mailbox] = {}
+    for mailbox in mailboxes:
+        first = firsts.setdefault(posixpath.normpath(mailbox.path), mailbox)
+        if first is mailbox or MailboxKind.READ not in (first.kind, mailbox.kind):
+            continue
+        line = first.position.line
+        message = f"the `{first.kind}` mailbox in line {line} has the same folder"
+        if first.kind is mailbox.kind:
+            message += ": only one of the two would send what is put there"
+        else:
+            message += ": what is received there would be sent again"
+        notes.warn("W116", mailbox.path_position, message, "give each its own folder")
 
 
 def _maps(mailbox: Mailbox, notes: Notes) -> None:

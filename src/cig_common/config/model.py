@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from cig_common.config.errors import Diagnostic
+from cig_common.config.index import PatternIndex
 from cig_common.config.patterns import Kind, Pattern
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ IpAddress = IPv4Address | IPv6Address
 DEFAULT_SIP_PORT = 5060
 DEFAULT_MAX_CALLS = 1000
 MAX_CALLS = 1400
+DEFAULT_RETRY_HOURS = 72
+MAX_RETRY_HOURS = 168
 
 
 class Interface(StrEnum):
@@ -133,7 +136,10 @@ class SipInterface(TelInterface):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`rule match "…" translation "…";`."""
+    """`rule match "…" translation "…";`.
+
+    The kind of `match` is TEL where it begins with `tel:`: such a one is compared as tel URIs are.
+    """
 
     match: Pattern
     translation: Pattern
@@ -142,11 +148,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class TranslateMap:
-    """`translate_map NAME { … }`, its rules in the order of the file."""
+    """`translate_map NAME { … }`, its rules in the order of the file.
+
+    `index` is built of what they match and adds nothing to them.
+    """
 
     name: str
     rules: tuple[Rule, ...]
     position: Position
+    index: PatternIndex = field(repr=False, compare=False)
 
 
 class MailboxKind(StrEnum):
@@ -178,8 +188,9 @@ class Configuration:
     """One whole cig.conf. `warnings` are what `cig-cli read` and start-up tell about it.
 
     `max_calls` is how many calls there may be at once; `max_calls_position` is None where the
-    file does not say. Of very many warnings only the first are kept; `untold_warnings` more were
-    found. `chains` are built of the two interfaces' maps and add nothing to them.
+    file does not say. `retry_hours` is how long a text that the network does not take is tried
+    again. Of very many warnings only the first are kept; `untold_warnings` more were found.
+    `chains` are built of the two interfaces' maps and add nothing to them.
     """
 
     filename: str
@@ -191,6 +202,7 @@ class Configuration:
     mailboxes: tuple[Mailbox, ...] = ()
     max_calls: int = DEFAULT_MAX_CALLS
     max_calls_position: Position | None = None
+    retry_hours: int = DEFAULT_RETRY_HOURS
     warnings: tuple[Diagnostic, ...] = ()
     untold_warnings: int = 0
 

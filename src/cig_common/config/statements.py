@@ -39,6 +39,7 @@ class Arg(Enum):
     PORT = "a port number, 1 to 65535"
     BOOL = "true or false"
     CALLS = "a number of calls, 1 to 1400"
+    HOURS = "a number of hours, 1 to 168"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ _RULE = Spec(
     "what an address in a text message becomes",
     sides=("match", "translation"),
     details="The two sides stand in either order; only `match` is ever matched. Upper and lower"
-    " case differ, and spaces may stand in the texts.",
+    " case differ, and spaces may stand in the texts. A `match` that begins with `tel:` is compared"
+    " as tel URIs are: separators in the number do not count, and `w` after it is the same as `;`.",
     example='rule match "tel:+8888;{ext}" translation "{ext}@pbx.example.com";',
 )
 _INTERFACES = Spec(
@@ -235,7 +237,8 @@ _MESSAGING = Spec(
     "SIP text messages, `true` or `false`",
     once=True,
     default="false",
-    details="This version carries no text messages and answers a SIP MESSAGE with 488 either way.",
+    details="With `true` they come and go as SIP MESSAGE (RFC 3428), plain text only, and the maps"
+    " say from and to whom, as for calls. With `false` a MESSAGE is refused with 405.",
     example="messaging false;",
 )
 _MAILBOXES = Spec(
@@ -245,7 +248,7 @@ _MAILBOXES = Spec(
     "the mailboxes for text messages",
     once=True,
     opens=Context.MAILBOXES,
-    details="This version reads and checks them, but carries no text messages yet.",
+    details="Another system reads and writes the messages there as files. They are not encrypted.",
     example="""\
 mailboxes {
     write {
@@ -254,6 +257,17 @@ mailboxes {
         map_to translate_map extensions;
     }
 }""",
+)
+_RETRY_HOURS = Spec(
+    ("retry_hours",),
+    (Arg.HOURS,),
+    "retry_hours NUMBER;",
+    "how long a text that the network does not take is tried again, 1 to 168 hours",
+    once=True,
+    default="72",
+    added="2.7.0",
+    details="Then it goes to the folder `failed` of its mailbox, with the reason beside it.",
+    example="retry_hours 24;",
 )
 _MAILBOX_DETAILS = "All three statements are needed in it. The block may be repeated."
 _READ = Spec(
@@ -322,7 +336,7 @@ STATEMENTS: Mapping[Context, tuple[Spec, ...]] = MappingProxyType(
         Context.INTERFACES: (_TEL, _SIP, _MAX_CALLS),
         Context.TEL: (_EXTENSION, _SOURCE, _RANGE, _OVERRIDE),
         Context.SIP: (_EXTENSION, _SOURCE, _BIND, _PORT, _MESSAGING, _RANGE, _OVERRIDE),
-        Context.MAILBOXES: (_READ, _WRITE),
+        Context.MAILBOXES: (_READ, _WRITE, _RETRY_HOURS),
         Context.READ: (_PATH, _MAP_FROM, _MAP_TO),
         Context.WRITE: (_PATH, _MAP_FROM, _MAP_TO),
     }

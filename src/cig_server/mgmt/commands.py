@@ -21,7 +21,14 @@ from cig_common.errors import CigError
 from cig_common.loading import load_beside
 from cig_server.config_view import only_warnings
 from cig_server.mgmt.protocol import Answer, Request
-from cig_server.mgmt.tables import PRODUCT, call_table, keys_text, status_text, umsg_table
+from cig_server.mgmt.tables import (
+    PRODUCT,
+    call_table,
+    keys_text,
+    status_text,
+    texts_text,
+    umsg_table,
+)
 from cig_server.mgmt.token import Token
 from cig_server.mgmt.view import GatewayView
 
@@ -113,12 +120,22 @@ async def _show_keys(session: Session, request: Request) -> Answer:
     try:
         keys = await session.view.keys()
     except (CigError, TimeoutError) as error:
-        return Answer(error=f"cig-relay does not tell its keys: {error or 'no answer in time'}")
+        return Answer(
+            error=f"cig-relay does not tell its keys: {str(error) or 'no answer in time'}"
+        )
     return _answer(request, keys_text(keys), asdict(keys))
 
 
+async def _show_texts(session: Session, request: Request) -> Answer:
+    try:
+        texts = await session.view.texts()
+    except (CigError, TimeoutError) as error:
+        return Answer(error=f"the queues cannot be told: {str(error) or 'no answer in time'}")
+    return _answer(request, texts_text(texts), asdict(texts))
+
+
 async def _show(session: Session, request: Request) -> Answer:
-    return Answer(error="show what? `show call`, `show umsg` or `show keys`")
+    return Answer(error="show what? `show call`, `show umsg`, `show keys` or `show texts`")
 
 
 async def _status(session: Session, request: Request) -> Answer:
@@ -234,6 +251,7 @@ COMMANDS: tuple[Command, ...] = (
         arguments=range(1, 4),
     ),
     Command(("show", "keys"), _show_keys, "show keys", "show the key periods and the keystore"),
+    Command(("show", "texts"), _show_texts, "show texts", "show the queues of text messages"),
     Command(("show",), _show, arguments=None),
     Command(("reload",), _reload, "reload", "take cig.conf anew for new calls", needs_token=True),
     Command(("status",), _status, "status", "show an overview of the gateway"),

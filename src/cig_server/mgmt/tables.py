@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from cig_common.clock import minute
 from cig_common.config.errors import printable
 from cig_common.control.key_facts import PeriodState
-from cig_server.mgmt.view import CallRow, Keys, PeriodView, Rows, Status, UmsgRow
+from cig_server.mgmt.view import CallRow, Keys, PeriodView, Rows, Status, Texts, UmsgRow
+from cig_server.texts.model import QueueFacts
 
 PRODUCT = "Cryptify Interconnect Gateway"
 
@@ -18,6 +19,8 @@ _UMSG_HEAD = ("FROM", "TO", "STATE", "TIME", "ID")
 _UMSG_WIDTHS = (10, 12, 11, 10, 0)
 _KEYS_HEAD = ("PERIOD", "VALID FROM", "VALID UNTIL", "STATE", "KMS")
 _KEYS_WIDTHS = (11, 18, 18, 12, 0)
+_TEXTS_HEAD = ("KIND", "NAME", "WAITING", "OLDEST", "FAILED", "LAST ERROR")
+_TEXTS_WIDTHS = (7, 12, 9, 18, 8, 0)
 _LABEL_WIDTH = 26
 _GAP = 2
 _RULE = "-----"
@@ -59,6 +62,30 @@ def keys_text(keys: Keys) -> list[str]:
         for period in keys.periods
     ]
     return [*_labelled(tuple(rows), _LABEL_WIDTH), *_table(_KEYS_HEAD, _KEYS_WIDTHS, periods)]
+
+
+def texts_text(texts: Texts) -> list[str]:
+    """Return the lines of `show texts`: a row for each queue, then what is true of all."""
+    queues = [
+        (
+            queue.kind,
+            queue.name,
+            str(queue.waiting),
+            "-" if queue.oldest is None else minute(queue.oldest),
+            str(queue.failed),
+            _last_error(queue),
+        )
+        for queue in texts.queues
+    ]
+    rows = [("In transit", str(texts.in_transit)), ("Problem", texts.problem or "none")]
+    rows += [(name, str(count)) for name, count in sorted(texts.counters.items()) if count]
+    width = max(_LABEL_WIDTH, _GAP + max(len(label) for label, _ in rows))
+    return [*_table(_TEXTS_HEAD, _TEXTS_WIDTHS, queues), *_labelled(tuple(rows), width)]
+
+
+def _last_error(queue: QueueFacts) -> str:
+    when = "" if queue.error_at is None else f"{minute(queue.error_at)} "
+    return f"{when}{queue.error}" if queue.error else "-"
 
 
 def status_text(status: Status, version: str) -> list[str]:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cig_common.config import Configuration, Diagnostic
+from cig_server.texts.model import QueueFacts
 
 Rows = tuple[tuple[str, str], ...]
 """More rows of a block of `status`: label and value."""
@@ -73,6 +74,19 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What `show texts` prints: the queues, and what troubles them, empty where nothing does.
+
+    `in_transit` texts are on their way to the CRS. `counters` count since the start.
+    """
+
+    queues: tuple[QueueFacts, ...] = ()
+    in_transit: int = 0
+    problem: str = ""
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What `status` prints, block by block.
 
@@ -81,6 +95,7 @@ class Status:
     `crypto_validity` says what each is good for. `crypto_warning` is a warning that the keys end;
     `crypto_ends` is when the last of them does (seconds since 1970), in `crypto_days_left` days,
     both None without keys.
+    `texts_problem` says what keeps texts from being taken or handed on, and is empty otherwise.
     `sip_bind_address` is None where SIP is open on all addresses. The `…_rows` follow the rows of
     the manual in their block.
     """
@@ -101,6 +116,8 @@ class Status:
     sip_bind_address: str | None = None
     umsg_problem: str = ""
     crypto_problem: str = ""
+    texts_ok: bool = True
+    texts_problem: str = ""
     relay_rows: Rows = ()
     umsg_rows: Rows = ()
     sip_rows: Rows = ()
@@ -166,6 +183,10 @@ class GatewayView(Protocol):
 
     async def keys(self) -> Keys:
         """Return what keys there are; raises CigError where cig-relay does not tell."""
+        ...
+
+    async def texts(self) -> Texts:
+        """Return the queues of texts; raises CigError or TimeoutError where none can be told."""
         ...
 
     def uptime(self) -> int:

@@ -35,7 +35,7 @@ def test_show_call(port: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [(("echo", "a", "b"), "a b"), (("echo", "OK"), " OK"), (("show", "umsg"), "FROM "),
-     (("show", "keys"), "Public ID "),
+     (("show", "keys"), "Public ID "), (("show", "texts"), "KIND "),
      (("status",), "Cryptify Interconnect Gateway v2.7.0"), (("help",), "Cryptify Interconnect")],
 )  # fmt: skip
 def test_direct_mode(port: int, arguments: tuple[str, ...], start: str) -> None:
@@ -46,7 +46,8 @@ def test_direct_mode(port: int, arguments: tuple[str, ...], start: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("echo", "x"), ("show", "call"), ("show", "umsg"), ("status",), ("help",)]
+    "arguments",
+    [("echo", "x"), ("show", "call"), ("show", "umsg"), ("show", "texts"), ("status",), ("help",)],
 )
 def test_json_is_one_object(port: int, arguments: tuple[str, ...]) -> None:
     result = run(port, *arguments, "--json")
@@ -186,8 +187,8 @@ def test_prompt(port: int, tmp_path: Path) -> None:
 
 
 def test_completion() -> None:
-    shown = ["show call", "show keys", "show umsg", None]
-    assert [complete("show", state) for state in range(4)] == shown
+    shown = ["show call", "show keys", "show texts", "show umsg", None]
+    assert [complete("show", state) for state in range(5)] == shown
 
 
 def offered(line: str) -> list[str]:

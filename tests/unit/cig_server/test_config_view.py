@@ -52,6 +52,7 @@ def difference(*pairs: tuple[str, str]) -> list[str]:
         ),
         ("messaging true;", "", "sip messaging: true -> false"),
         ("interfaces {", "interfaces { max_calls 5;", "max_calls: 1000 -> 5"),
+        ("mailboxes {", "mailboxes { retry_hours 5;", "mailboxes retry_hours: 72 -> 5"),
         (
             '"/var/mail"',
             '"/var/post"',
@@ -83,7 +84,7 @@ def test_the_part_can_be_sent_by_the_compiling_process() -> None:
     assert list(changes(part, server_part(loads(BASE)))) == []
 
 
-@pytest.mark.parametrize("text", [BASE, "", SHIPPED.read_text()])
+@pytest.mark.parametrize("text", [BASE, "", "mailboxes { retry_hours 168; }", SHIPPED.read_text()])
 def test_what_is_logged_loads_and_is_the_same(text: str) -> None:
     part = server_part(loads(text))
     again = server_part(loads("\n".join(describe(part.configuration))))

@@ -192,6 +192,22 @@ TOLD = [
         "never sends a message",
         None,
     ),
+    (
+        "W116",
+        MAILBOX_MAPS + mailbox('read { path "/a"; map_from translate_map out;'
+        ' map_to translate_map out; } write { path "^/./a/"; map_from translate_map in;'
+        " map_to translate_map in; }"),
+        "the `read` mailbox in line 4 has the same folder: what is received there would be sent",
+        "give each its own folder",
+    ),
+    (
+        "W116",
+        MAILBOX_MAPS + mailbox('read { path "/a"; map_from translate_map out;'
+        ' map_to translate_map out; } read { path "^/a"; map_from translate_map out;'
+        " map_to translate_map out; }"),
+        "only one of the two would send what is put there",
+        None,
+    ),
 ]  # fmt: skip
 """Code, text, and what stands in message and hint."""
 
@@ -261,6 +277,10 @@ SILENT = [
      ' rule match "{any}" translation "{any}"; }'
      + mailbox('read { path "/a"; map_from translate_map t; map_to translate_map t; }'
      ' write { path "/a"; map_from translate_map t; map_to translate_map t; }')),
+    ("W116", MAILBOX_MAPS + mailbox('write { path "/a"; map_from translate_map in;'
+     ' map_to translate_map in; } write { path "/a"; map_from translate_map in;'
+     ' map_to translate_map in; } read { path "/a/b"; map_from translate_map out;'
+     " map_to translate_map out; }")),
 ]  # fmt: skip
 
 

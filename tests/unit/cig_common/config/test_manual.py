@@ -24,6 +24,7 @@ from cig_common.config import (
 )
 from cig_common.config.patterns import Kind, subject
 from cig_common.config.routing import Missing, RouteRejected, route
+from cig_common.config.translate import translate
 
 FILES = Path(__file__).parent / "files"
 EXPECTED = {
@@ -47,13 +48,9 @@ def read(name: str) -> Configuration:
     return loads((FILES / name).read_text("utf-8"), name)
 
 
-def translate(rules: TranslateMap, text: str) -> str | None:
-    """Translate an address as the first rule that matches says."""
-    for rule in rules.rules:
-        values = rule.match.match(subject(text, Kind.TEXT))
-        if values is not None:
-            return rule.translation.substitute(values)
-    return None
+def made_by(rules: TranslateMap, text: str) -> str | None:
+    found = translate(rules, text)
+    return found and found.value
 
 
 def test_the_list_is_complete() -> None:
@@ -195,8 +192,8 @@ def test_alternative_deployment() -> None:
 
 def test_rule() -> None:
     (rules,) = read("manual_rule.conf").translate_maps
-    assert translate(rules, "tel:+8888;12345") == "12345@pbx.com"
-    assert translate(rules, "tel:+8889;12345") is None
+    assert made_by(rules, "tel:+8888;12345") == "12345@pbx.com"
+    assert made_by(rules, "tel:+8889;12345") is None
 
 
 def test_mailboxes() -> None:
@@ -205,11 +202,11 @@ def test_mailboxes() -> None:
     assert (reader.kind, reader.path) == (MailboxKind.READ, "/path/to/read/mailbox")
     assert [box.kind for box in (first, second)] == [MailboxKind.WRITE] * 2
     # Outgoing: From becomes a URI of the gateway's own, To one of a secure user.
-    assert translate(reader.map_from, "1234@pbx.com") == "tel:+8888;1234"
-    assert translate(reader.map_from, "operator") == "tel:+8888"
-    assert translate(reader.map_to, "4670123456@secure.com") == "tel:+4670123456"
+    assert made_by(reader.map_from, "1234@pbx.com") == "tel:+8888;1234"
+    assert made_by(reader.map_from, "operator") == "tel:+8888"
+    assert made_by(reader.map_to, "4670123456@secure.com") == "tel:+4670123456"
     # Incoming: the manual's rule.
-    assert translate(first.map_to, "tel:+8888;12345") == "12345@pbx.com"
+    assert made_by(first.map_to, "tel:+8888;12345") == "12345@pbx.com"
 
 
 def test_migration_maps_load_with_swapped_schemes() -> None:
@@ -225,10 +222,10 @@ def test_migration_translate_maps() -> None:
     assert (reader.map_from.name, reader.map_to.name) == ("telsrc", "sipmap")
     assert (writer.kind, writer.path) == (MailboxKind.WRITE, "/path/to/write/mailbox")
     assert (writer.map_from.name, writer.map_to.name) == ("sipsrc", "telmap")
-    assert translate(reader.map_from, "sip:101@pbx.com:5060") == "tel:+8888;101"
-    assert translate(reader.map_to, "sip:4670123456@secure.com") == "tel:+4670123456"
-    assert translate(writer.map_from, "tel:+4670123456") == "sip:4670123456@"
-    assert translate(writer.map_to, "tel:+8888;101") == "sip:101@pbx.com"
+    assert made_by(reader.map_from, "sip:101@pbx.com:5060") == "tel:+8888;101"
+    assert made_by(reader.map_to, "sip:4670123456@secure.com") == "tel:+4670123456"
+    assert made_by(writer.map_from, "tel:+4670123456") == "sip:4670123456@"
+    assert made_by(writer.map_to, "tel:+8888;101") == "sip:101@pbx.com"
 
 
 def test_migration_maps_and_translate_maps_may_share_their_names() -> None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field, replace
 
 from cig_common.config import Configuration, loads
 from cig_common.errors import RelayUnavailableError
-from cig_server.mgmt.view import CallRow, Keys, PeriodView, ReloadReport, Status, UmsgRow
+from cig_server.mgmt.view import (
+    CallRow,
+    Keys,
+    PeriodView,
+    ReloadReport,
+    Status,
+    Texts,
+    UmsgRow,
+)
+from cig_server.texts.model import QueueFacts, StorageError
 
 STATUS = Status(
     relay_connected=True,
@@ -47,6 +56,15 @@ KEYS = Keys(
     warning="",
     periods=(VALID, COMING),
 )
+TEXTS = Texts(
+    (
+        QueueFacts("read", "/var/spool/cig/send", 12, NOVEMBER, 2, "not-found", DECEMBER),
+        QueueFacts("write", "/var/spool/cig/received", 0, None),
+        QueueFacts("crs", "-", 3, NOVEMBER),
+    ),
+    in_transit=3,
+    counters={"sent": 7, "refused": 0},
+)
 TAKEN = ReloadReport("/opt/cig/cig.conf", "", 1_795_000_000.0, changes=("max_calls: 1 -> 2",))
 
 
@@ -60,6 +78,7 @@ class StillView:
     seconds: int = 43321
     broken: bool = False
     key_facts: Keys = field(default=KEYS)
+    text_facts: Texts = field(default=TEXTS)
     report: ReloadReport = field(default=TAKEN)
     config: Configuration = field(default_factory=lambda: loads(""))
 
@@ -81,6 +100,11 @@ class StillView:
         if self.broken:
             raise RelayUnavailableError("cig-relay is not connected")
         return self.key_facts
+
+    async def texts(self) -> Texts:
+        if self.broken:
+            raise StorageError("/var/spool/cig/send", "Permission denied")
+        return self.text_facts
 
     def uptime(self) -> int:
         return self.seconds

@@ -193,3 +193,30 @@ async def test_route_with_wrong_arguments(arguments: bytes) -> None:
         (line,) = await ask(await connect(server), b"route " + arguments)
         assert line.startswith("ERROR: wrong arguments: ")
         assert server.counters.failures == 0
+
+
+async def test_queues_of_texts() -> None:
+    async with serving(ManagementServer(StillView(), port=0)) as server:
+        streams = await connect(server)
+        assert (await ask(streams, b"show texts"))[0].startswith("KIND ")
+        facts = json.loads((await ask(streams, b"show texts --json"))[0])
+        assert facts["queues"][0] == {
+            "kind": "read",
+            "name": "/var/spool/cig/send",
+            "waiting": 12,
+            "oldest": 1_793_491_200.0,
+            "failed": 2,
+            "error": "not-found",
+            "error_at": 1_796_083_200.0,
+        }
+        assert (facts["in_transit"], facts["problem"]) == (3, "")
+        assert facts["counters"] == {"sent": 7, "refused": 0}
+        assert "  show texts           show the queues of text messages" in await ask(
+            streams, b"help"
+        )
+        status = json.loads((await ask(streams, b"status --json"))[0])
+        assert (status["texts_ok"], status["texts_problem"]) == (True, "")
+    async with serving(ManagementServer(StillView(broken=True), port=0)) as server:
+        assert await ask(await connect(server), b"show texts") == [
+            "ERROR: the queues cannot be told: /var/spool/cig/send: Permission denied"
+        ]

@@ -3,9 +3,9 @@
 
 from dataclasses import replace
 
-from cig_server.mgmt.tables import call_table, keys_text, status_text, umsg_table
-from cig_server.mgmt.view import CallRow, Keys, UmsgRow
-from unit.cig_server.mgmt.gateway_view import DECEMBER, KEYS, NOVEMBER, STATUS, period
+from cig_server.mgmt.tables import call_table, keys_text, status_text, texts_text, umsg_table
+from cig_server.mgmt.view import CallRow, Keys, Texts, UmsgRow
+from unit.cig_server.mgmt.gateway_view import DECEMBER, KEYS, NOVEMBER, STATUS, TEXTS, period
 
 
 def test_calls() -> None:
@@ -123,6 +123,24 @@ def test_keys_that_are_not_there() -> None:
         "Problem                   no keys are loaded",
         "Warning                   they end",
         "PERIOD     VALID FROM        VALID UNTIL       STATE       KMS",
+    ]
+
+
+def test_texts() -> None:
+    assert texts_text(TEXTS) == [
+        "KIND   NAME                     WAITING  OLDEST            FAILED  LAST ERROR",
+        "read   /var/spool/cig/send      12       2026-11-01 00:00  2       "
+        "2026-12-01 00:00 not-found",
+        "write  /var/spool/cig/received  0        -                 0       -",
+        "crs    -                        3        2026-11-01 00:00  0       -",
+        "In transit                3",
+        "Problem                   none",
+        "sent                      7",
+    ]
+    assert texts_text(Texts(problem="the disk is full")) == [
+        "KIND   NAME        WAITING  OLDEST            FAILED  LAST ERROR",
+        "In transit                0",
+        "Problem                   the disk is full",
     ]
 
 
