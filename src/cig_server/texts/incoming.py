@@ -175,6 +175,7 @@ class Incoming:
         receiving = Receiving(arrival, self._folder, self._clock.utc())
         self._receiving[arrival] = receiving
         receiving.task = self._spawn(lambda: self._take(receiving), arrival.key)
+        # For a task that is cancelled before its first step: it never comes to its own end.
         receiving.task.add_done_callback(lambda _: self._forget(receiving))
         return receiving
 
@@ -192,14 +193,17 @@ class Incoming:
 
     async def _take(self, receiving: Receiving) -> None:
         key = receiving.arrival.key
-        outcome = await self._deliverer.known(key)
-        if outcome is not None:
-            self.counters["known-already"] += 1
+        try:
+            outcome = await self._deliverer.known(key)
+            if outcome is not None:
+                self.counters["known-already"] += 1
+                self._forget(receiving)
+            else:
+                await receiving.whole.wait()
+                outcome = await self._handing.settle(receiving)
+            await self._receipt(key, outcome)
+        finally:
             self._forget(receiving)
-        else:
-            await receiving.whole.wait()
-            outcome = await self._handing.settle(receiving)
-        await self._receipt(key, outcome)
 
     async def _receipt(self, key: TextKey, outcome: Outcome | None) -> None:
         if outcome is not None:
