@@ -4,8 +4,8 @@
 The rules of the assembler:
 
 1. Parts come in order, from 0; part 0 says how many there are, and all others say the same.
-2. Every part but the last one holds the same number of octets, at least one; the whole is at most
-   `MAX_SEALED` octets and at least the tag's.
+2. A part holds at most `MAX_PART` octets, so the whole at most `MAX_SEALED`; it holds at least
+   the tag's.
 3. A part 0 begins anew: a text that is sent again is sent from there.
 """
 
@@ -44,12 +44,6 @@ class PartError(LocalError):
     """A part does not follow the one before; `code` is what its sender is told."""
 
     code = ErrorCode.PROTOCOL
-
-
-class TooLargeError(PartError):
-    """The parts make more than `MAX_SEALED` octets."""
-
-    code = ErrorCode.TOO_LARGE
 
 
 def part_count(length: int) -> int:
@@ -93,7 +87,6 @@ class Assembler:
         """Octets so far."""
         self._of = first.of
         self._next = 0
-        self._stride = len(first.data)
         self._hash = hashlib.sha256()
         self.add(first)
 
@@ -108,17 +101,11 @@ class Assembler:
         return self._hash.digest()
 
     def add(self, part: Text) -> None:
-        """Take the next part; raises PartError, or TooLargeError."""
+        """Take the next part; raises PartError."""
         if part.of != self._of or part.seq != self._next:
             raise PartError(f"text {part.mid}: part {part.seq} of {part.of} is out of turn")
-        last = part.seq == self._of - 1
-        size = len(part.data)
-        if (not last and size != self._stride) or size > self._stride or not size:
-            raise PartError(f"text {part.mid}: part {part.seq} has a wrong size")
-        if self.length + size > MAX_SEALED:
-            raise TooLargeError(f"text {part.mid} has more than {MAX_SEALED} octets")
-        self.length += size
+        self.length += len(part.data)
         self._next += 1
         self._hash.update(part.data)
-        if last and self.length < TAG_OCTETS:
+        if self.complete and self.length < TAG_OCTETS:
             raise PartError(f"text {part.mid} is shorter than its tag")

@@ -165,16 +165,19 @@ class CallCrypto:
         Raises RefusedError for a callee or caller that can have no keys, NoKeysError, EngineError.
         """
         own = self._holder.require().public_id
-        now = self._next_t()
+        now = self.next_t()
         self._holder.require_month(month_of(now))
-        if _bare(request.from_uri) != own:
+        if bare_uri(request.from_uri) != own:
             raise RefusedError("wrong-signer", f"{request.from_uri[:64]!r} is not {own}")
         binding = _binding(request)
-        ssrc, csb_id = self._draw({0}), self._draw(self._csb_ids)
-        self._csb_ids.append(csb_id)
+        ssrc, csb_id = self.draw_sessions()
         secrets = await self._in_engine(
             self._pool.build_message(
-                responder=_bare(request.to_uri), now=now, ssrc=ssrc, csb_id=csb_id, binding=binding
+                responder=bare_uri(request.to_uri),
+                now=now,
+                ssrc=ssrc,
+                csb_id=csb_id,
+                binding=binding,
             )
         )
         keys = CallKeys(
@@ -185,6 +188,12 @@ class CallCrypto:
             answer_key=Secret(secrets.answer_key),
         )
         return keys, secrets.message
+
+    def draw_sessions(self) -> tuple[int, int]:
+        """Draw the SSRC and the CSB ID of the next I_MESSAGE that we make, 32 bits each."""
+        ssrc, csb_id = self._draw({0}), self._draw(self._csb_ids)
+        self._csb_ids.append(csb_id)
+        return ssrc, csb_id
 
     # --- the inside -----------------------------------------------------------------------------
 
@@ -202,7 +211,7 @@ class CallCrypto:
             raise RefusedError("too-old" if t < now else "too-new", str(error)) from None
         except MikeySakkeError as error:
             raise refused(error) from None
-        if parsed.initiator_uri != _bare(request.from_uri):
+        if parsed.initiator_uri != bare_uri(request.from_uri):
             text = f"made by {parsed.initiator_uri}, not by {request.from_uri[:64]!r}"
             raise RefusedError("wrong-signer", text)
         self._holder.require_month(parsed.month)
@@ -219,14 +228,15 @@ class CallCrypto:
             pass
         return number
 
-    def _next_t(self) -> float:
+    def next_t(self) -> float:
+        """Give the T of the next I_MESSAGE that we make (seconds since 1970)."""
         # RFC 3830 section 5.4: T never repeats, whatever the host's clock does.
         self._last_t = max(self._clock.utc(), self._last_t + _T_STEP)
         return self._last_t
 
 
 def _check_callee(request: AcceptCallRequest, parsed: receiver.Parsed, own: str) -> None:
-    if parsed.responder_uri != own or _bare(request.to_uri) != own:
+    if parsed.responder_uri != own or bare_uri(request.to_uri) != own:
         raise RefusedError("not-for-us", f"it is for {parsed.responder_uri}, we are {own}")
     if parsed.binding is None or not hmac.compare_digest(parsed.binding, _binding(request)):
         raise RefusedError("binding", "the call's fields are not those that its caller signed")
@@ -242,7 +252,8 @@ def _binding(request: AcceptCallRequest | PlaceCallRequest) -> bytes:
     )
 
 
-def _bare(uri: str) -> str:
+def bare_uri(uri: str) -> str:
+    """Give a tel URI without its extension; raises RefusedError where it is none."""
     try:
         return bare_tel_uri(uri)
     except IdentifierError as error:

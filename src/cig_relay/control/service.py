@@ -13,6 +13,7 @@ from cig_common.control.messages import VERSION, HelloReply, KeysReply, StatusRe
 from cig_material.errors import MaterialError
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
+from cig_relay.control.text_crypto import TextCrypto
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys import anchor
 from cig_relay.keys.errors import KeystoreError
@@ -44,6 +45,7 @@ class RelayService:
     keeper: KeyKeeper
     journal: ReplayJournal
     crypto: CallCrypto
+    text_crypto: TextCrypto
     media: MediaEngine
     clock: Clock
     tel_addr: Callable[[], str]

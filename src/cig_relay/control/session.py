@@ -51,11 +51,20 @@ from cig_common.control.messages import (
     TelMediaRequest,
 )
 from cig_common.control.record import Record
+from cig_common.control.texts import (
+    CheckReceiptRequest,
+    CloseTextRequest,
+    OpenTextRequest,
+    SealTextRequest,
+    SignReceiptRequest,
+    TextDataRequest,
+)
 from cig_common.errors import CigError, CodecError, ControlError
 from cig_common.loading import LOAD_SECONDS
 from cig_relay.control.call_crypto import CallKeys
 from cig_relay.control.refusals import error_reply
 from cig_relay.control.service import RelayService
+from cig_relay.control.text_session import TextSession
 from cig_relay.engines.errors import RefusedError
 from cig_relay.media.engine import (
     CallStatistics,
@@ -108,6 +117,12 @@ class Session:
         self._send_event = send_event
         self._calls: dict[str, _Call] = {}
         self._server_bind = ""
+        self._texts = TextSession(
+            service.text_crypto,
+            domain=lambda: service.holder.require().domain,
+            monotonic=service.clock.monotonic,
+            short=self._text_is_short,
+        )
         self._handlers: dict[type[Record], Callable[[Any], Awaitable[Record]]] = {
             HelloRequest: self._hello,
             SignAuthRequest: self._sign_auth,
@@ -124,6 +139,12 @@ class Session:
             KeysRequest: self._keys,
             PrepareReloadRequest: self._prepare_reload,
             CommitReloadRequest: self._commit_reload,
+            OpenTextRequest: self._texts.open,
+            SealTextRequest: self._texts.seal,
+            TextDataRequest: self._texts.data,
+            CloseTextRequest: self._texts.close_text,
+            SignReceiptRequest: self._texts.sign_receipt,
+            CheckReceiptRequest: self._texts.check_receipt,
         }
 
     @property
@@ -152,7 +173,8 @@ class Session:
             return ErrorReply(ErrorCode.INTERNAL, "internal", type(error).__name__)
 
     async def close(self) -> None:
-        """Close all calls of this server and wipe their keys."""
+        """Close all calls of this server and wipe their keys; forget its texts."""
+        self._texts.close()
         for name in list(self._calls):
             try:
                 await self._close_call(CloseCallRequest(name))
@@ -296,6 +318,14 @@ class Session:
                 call.keys.wipe()
                 call.keys = None
             return _reply(call, await self._service.media.close_call(call.media_name))
+
+    def _text_is_short(self, signer: str) -> None:
+        self._service.counters["signatures_short"] += 1
+        _log.warning(
+            "a text: the signature of %s leaves out the SIGN header and was taken, as "
+            "--accept-short-signatures says",
+            signer,
+        )
 
     # --- the inside -----------------------------------------------------------------------------
 

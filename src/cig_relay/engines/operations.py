@@ -15,23 +15,30 @@ from cig_material.period import Period
 from cig_relay.engines.wire import (
     Authentic,
     Build,
+    BuildText,
     CallSecrets,
     Check,
+    CheckSignature,
     Failed,
     Load,
     Open,
+    OpenText,
     Ping,
     Ready,
     Refused,
     Sign,
     Signature,
+    TextSecrets,
     Verify,
 )
+from cig_relay.keys.periods import TEXT_DAYS_AFTER
 from cig_relay.randomness.errors import EntropyError
 from mikey_sakke import initiator, receiver
 from mikey_sakke.errors import MikeySakkeError, PeriodError
+from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.keys import UserKeys
 from mikey_sakke.periods import month_of
+from umsg.texts import MAX_AGE
 
 
 class Operations:
@@ -77,7 +84,14 @@ class Operations:
             case Open():
                 return self._open(request)
             case Build():
-                return self._build(request)
+                return self._build(request, lambda b: CallSecrets.of(b.keys, b.message))
+            case OpenText():
+                return self._open_text(request)
+            case BuildText():
+                return self._build(request, lambda b: TextSecrets.of(b.keys, b.message))
+            case CheckSignature():
+                self._check_signature(request)
+                return Ready()
         raise TypeError(f"{type(request).__name__} is no request")
 
     def _load(self, octets: bytes) -> None:
@@ -100,9 +114,7 @@ class Operations:
     def _verify(self, request: Verify | Open) -> tuple[receiver.Verified, UserKeys]:
         # The relay has made these checks with its own clock and replay cache; here they only
         # turn octets into a message again.
-        if not self._uri:
-            raise PeriodError("no keys are loaded")
-        parsed = receiver.precheck(request.message, now=request.utc, own_uri=self._uri)
+        parsed = receiver.precheck(request.message, now=request.utc, own_uri=self._own())
         keys = self._of_month(parsed.month)
         verified = receiver.verify(
             parsed, verifier=keys.verifier, accept_short_coverage=request.accept_short
@@ -116,7 +128,37 @@ class Operations:
         finally:
             session.wipe()
 
-    def _build(self, request: Build) -> CallSecrets:
+    def _open_text(self, request: OpenText) -> TextSecrets:
+        parsed = receiver.precheck(
+            request.message,
+            now=request.utc,
+            own_uri=self._own(),
+            max_age=MAX_AGE,
+            days_after=TEXT_DAYS_AFTER,
+        )
+        keys = self._of_month(parsed.month)
+        verified = receiver.verify(
+            parsed, verifier=keys.verifier, accept_short_coverage=request.accept_short
+        )
+        session = receiver.open(verified, keys)
+        try:
+            return TextSecrets.of(session, short=verified.coverage is not receiver.Coverage.FULL)
+        finally:
+            session.wipe()
+
+    def _check_signature(self, request: CheckSignature) -> None:
+        verifier = self._of_month(request.month).verifier
+        identifier = tel_identifier(request.signer, request.month)
+        verifier.verify(request.sig, request.text, identifier=identifier)
+
+    def _own(self) -> str:
+        if not self._uri:
+            raise PeriodError("no keys are loaded")
+        return self._uri
+
+    def _build(
+        self, request: Build | BuildText, secrets_of: Callable[[initiator.Built], Record]
+    ) -> Record:
         built = initiator.build(
             self._of_month(month_of(request.utc)),
             to_uri=request.responder,
@@ -127,7 +169,7 @@ class Operations:
             random_bytes=self._random_bytes,
         )
         try:
-            return CallSecrets.of(built.keys, built.message)
+            return secrets_of(built)
         finally:
             built.keys.wipe()
 

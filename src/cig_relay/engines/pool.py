@@ -32,20 +32,25 @@ from cig_common.errors import CigError
 from cig_material import document
 from cig_material.material import KeyMaterial
 from cig_relay.engines.errors import EngineError, RefusedError
+from cig_relay.engines.pause import Pause
 from cig_relay.engines.turns import Turns
 from cig_relay.engines.wire import (
     Authentic,
     Build,
+    BuildText,
     CallSecrets,
     Check,
+    CheckSignature,
     Failed,
     Load,
     Open,
+    OpenText,
     Ping,
     Ready,
     Refused,
     Sign,
     Signature,
+    TextSecrets,
     Verify,
 )
 from cig_relay.engines.worker import EngineDied, EngineWorker
@@ -66,24 +71,6 @@ _STALE = -1
 _Answer = TypeVar("_Answer", bound=Record)
 _Result = TypeVar("_Result")
 _Work = Callable[[EngineWorker], Coroutine[Any, Any, Record]]
-
-
-class Pause:
-    """How long to wait before an engine is started in the place of one that died, in seconds.
-
-    Twice as long as before if that one did not live for ten seconds, at most five seconds.
-    """
-
-    SHORTEST, LONGEST, LONG_LIFE = 0.05, 5.0, 10.0
-
-    def __init__(self) -> None:
-        self._last = 0.0
-
-    def after(self, lifetime: float) -> float:
-        """Give the pause after an engine that lived for ``lifetime`` seconds."""
-        last = 0.0 if lifetime > self.LONG_LIFE else self._last
-        self._last = min(max(2 * last, self.SHORTEST), self.LONGEST)
-        return self._last
 
 
 class EnginePool:
@@ -213,6 +200,22 @@ class EnginePool:
     ) -> CallSecrets:
         """Make an I_MESSAGE of time ``now`` for the tel URI ``responder`` (without extension)."""
         return await self._expect(CallSecrets, Build(responder, now, ssrc, csb_id, binding))
+
+    async def open_text(
+        self, message: bytes, *, now: float, accept_short: bool = False
+    ) -> TextSecrets:
+        """Check and open the I_MESSAGE of a text; raises RefusedError as `open_message` does."""
+        return await self._expect(TextSecrets, OpenText(message, now, accept_short))
+
+    async def build_text(
+        self, *, responder: str, now: float, ssrc: int, csb_id: int, binding: bytes
+    ) -> TextSecrets:
+        """Make the I_MESSAGE of a text for the tel URI ``responder`` (without extension)."""
+        return await self._expect(TextSecrets, BuildText(responder, now, ssrc, csb_id, binding))
+
+    async def check_signature(self, *, signer: str, month: str, text: bytes, sig: bytes) -> None:
+        """Check an ECCSI signature of the tel URI ``signer``; raises RefusedError."""
+        await self._expect(Ready, CheckSignature(signer, month, text, sig))
 
     # --- operations -----------------------------------------------------------------------------
 

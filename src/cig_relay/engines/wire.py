@@ -17,8 +17,9 @@ from cig_common.errors import ControlError
 from mikey_sakke.secret import Secret
 from mikey_sakke.session import SessionKeys
 from mikey_sakke.srtp import SrtpKeys
-from umsg.binding import ANSWER_INFO
+from umsg.binding import ANSWER_INFO, TEXT_INFO
 from umsg.framing import encode_frame
+from umsg.sealing import KEY_OCTETS
 
 # --- requests -----------------------------------------------------------------------------------
 
@@ -82,6 +83,45 @@ class Build(Record):
     ssrc: int
     csb_id: int
     binding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenText(Record):
+    """Decapsulate the I_MESSAGE of a text that came at ``utc``, and derive the text's key.
+
+    It may be as old as a text may be. Its signature is checked. The answer is `TextSecrets`.
+    """
+
+    message: bytes
+    utc: float
+    accept_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuildText(Record):
+    """Make the I_MESSAGE of a text, of time ``utc``, for the tel URI ``responder``.
+
+    ``binding`` is `umsg.binding.text_digest`. The answer is `TextSecrets`.
+    """
+
+    responder: str
+    utc: float
+    ssrc: int
+    csb_id: int
+    binding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSignature(Record):
+    """Check the ECCSI signature of ``signer`` (a tel URI) over ``text`` by a key of ``month``.
+
+    The answer is `Ready`.
+    """
+
+    signer: str
+    month: str
+    text: bytes
+    sig: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +203,27 @@ class CallSecrets(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class TextSecrets(Record):
+    """What the I_MESSAGE of a text gives: the key of 16 octets that seals its content.
+
+    ``message`` is the I_MESSAGE that was built, empty where one was opened.
+    """
+
+    message: bytes
+    short: bool
+    key: bytes = field(repr=False)
+
+    @staticmethod
+    def of(keys: SessionKeys, message: bytes = b"", *, short: bool = False) -> TextSecrets:
+        """Take the text's key out of a message's keys."""
+        key = keys.answer_key(TEXT_INFO)
+        try:
+            return TextSecrets(message, short, key.reveal()[:KEY_OCTETS])
+        finally:
+            key.wipe()
+
+
+@dataclass(frozen=True, slots=True)
 class Refused(Record):
     """The operation's input was refused: ``reason`` of `mikey_sakke.errors.Reason`."""
 
@@ -177,8 +238,8 @@ class Failed(Record):
     text: str
 
 
-_REQUESTS = (Load, Check, Sign, Verify, Open, Build, Ping)
-_ANSWERS = (Started, Ready, Authentic, Signature, CallSecrets, Refused, Failed)
+_REQUESTS = (Load, Check, Sign, Verify, Open, Build, OpenText, BuildText, CheckSignature, Ping)
+_ANSWERS = (Started, Ready, Authentic, Signature, CallSecrets, TextSecrets, Refused, Failed)
 _BY_NAME: dict[str, type[Record]] = {cls.__name__: cls for cls in (*_REQUESTS, *_ANSWERS)}
 
 
