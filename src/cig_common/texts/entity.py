@@ -64,7 +64,8 @@ def _body(headers: Headers, body: Region) -> tuple[Octets, tuple[Attachment, ...
         raise ContentError("encoding", "it has several parts that are encoded as a whole")
     text: Octets | None = None
     attachments: list[Attachment] = []
-    boundary = parameter(parameters, "boundary") or ""
+    # As it stands where it can be: an encoded word would be none here.
+    boundary = parameters.get("boundary") or parameter(parameters, "boundary") or ""
     for part in find_parts(body.file, body.start, body.end, boundary):
         inner, start = read_headers(part.file, part.start, part.end, whole=False)
         rest = Region(part.file, start, part.end)
