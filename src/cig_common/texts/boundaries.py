@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from cig_common.texts.errors import ContentError
 from cig_common.texts.transfer import PIECE, Region
@@ -25,7 +25,7 @@ _MAX_LOOKALIKES = 10_000
 """Lines that begin with the boundary and go on with something else."""
 
 
-def find_parts(file: BinaryIO, start: int, end: int, boundary: str) -> Iterator[Region]:
+def find_parts(file: IO[bytes], start: int, end: int, boundary: str) -> Iterator[Region]:
     """Yield the parts of the body, headers included, in order.
 
     The octet before ``start`` must be the LF that ends the header's empty line. Raises
@@ -45,7 +45,7 @@ def find_parts(file: BinaryIO, start: int, end: int, boundary: str) -> Iterator[
 
 
 def _delimiters(
-    file: BinaryIO, start: int, end: int, boundary: bytes
+    file: IO[bytes], start: int, end: int, boundary: bytes
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield where a delimiter begins, where its line is over, and whether it is the last one."""
     begin = b"\n--" + boundary
@@ -76,7 +76,7 @@ def _delimiters(
         position += usable
 
 
-def _octet(file: BinaryIO, position: int) -> bytes:
+def _octet(file: IO[bytes], position: int) -> bytes:
     if position < 0:
         return b""
     file.seek(position)

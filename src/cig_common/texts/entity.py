@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import BinaryIO
+from typing import IO
 
 from cig_common.texts.boundaries import find_parts
 from cig_common.texts.content import Attachment, AutoSubmitted, Octets, ResponderType, TextContent
@@ -37,7 +37,7 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 _COMPOSITE = ("multipart/", "message/")
 
 
-def parse_entity(file: BinaryIO, now: datetime) -> tuple[Headers, TextContent]:
+def parse_entity(file: IO[bytes], now: datetime) -> tuple[Headers, TextContent]:
     """Read the whole of ``file``, which can be sought, as a text; ``now`` is aware.
 
     Gives all headers too. Raises ContentError with any of its words.

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-WORDS = frozenset(
-    {"header", "cut-off", "boundary", "type", "charset", "encoding", "attachments", "filename"}
-)
+WORDS = frozenset({"header", "cut-off", "boundary", "type", "charset", "encoding", "attachments"})
 """The words of all faults."""
 
 

@@ -17,7 +17,7 @@ Lines are written with LF and are at most `MAX_LINE` octets long.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import IO
 
 from cig_common.texts.errors import ContentError
 
@@ -51,7 +51,7 @@ class Headers:
         return f"<Headers: {len(self)}>"
 
 
-def read_headers(file: BinaryIO, start: int, end: int, *, whole: bool) -> tuple[Headers, int]:
+def read_headers(file: IO[bytes], start: int, end: int, *, whole: bool) -> tuple[Headers, int]:
     """Read the block that begins at the octet ``start`` of ``file`` and is over before ``end``.
 
     Gives the place after the empty line too. ``whole`` says that there must be one; otherwise
@@ -64,8 +64,6 @@ def read_headers(file: BinaryIO, start: int, end: int, *, whole: bool) -> tuple[
     while position < limit:
         line = file.readline(limit - position)
         position += len(line)
-        if not line.endswith(b"\n") and (position == limit < end):
-            break
         if not line or line in (b"\n", b"\r\n"):
             return Headers(_joined(fields)), position
         text = _text(line.removeprefix(_BOM) if position == start + len(line) else line)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import IO
 
 from cig_common.texts.content import Octets
 from cig_common.texts.errors import ContentError
@@ -32,7 +32,7 @@ _LINES = 800
 class Region:
     """The octets of ``file`` from ``start`` to before ``end``, as they are."""
 
-    file: BinaryIO = field(repr=False)
+    file: IO[bytes] = field(repr=False)
     start: int
     end: int
 
@@ -136,11 +136,9 @@ class FromQuotedPrintable:
 
 
 def _safe_cut(octets: bytes) -> int:
-    """Return where octets may be cut with no escape and no CRLF on both sides: near their end."""
-    tail = octets.rfind(b"=", max(0, len(octets) - 3))
-    if tail >= 0:
-        return tail
-    return len(octets) - octets.endswith(b"\r")
+    """Return where octets may be cut with no escape on both sides: near their end."""
+    escape = octets.rfind(b"=", max(0, len(octets) - 2))
+    return escape if escape >= 0 else len(octets)
 
 
 def _unescape(octets: bytes) -> bytes:

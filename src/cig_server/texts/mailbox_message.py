@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import BinaryIO, Self
+from typing import IO, Self
 
 from cig_common.texts.content import TextContent
 from cig_common.texts.encode import RandomBytes, content_headers, encode_body
@@ -39,7 +39,7 @@ class MailboxMessage:
     message_id: str = ""
 
     @classmethod
-    def parse(cls, file: BinaryIO, now: datetime) -> Self:
+    def parse(cls, file: IO[bytes], now: datetime) -> Self:
         """Read the whole of ``file``, which can be sought and must stay open for the content.
 
         ``now``, aware, is the date of a message without one. Raises ContentError.

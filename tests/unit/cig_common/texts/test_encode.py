@@ -9,6 +9,7 @@ import hashlib
 import os
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
@@ -126,6 +127,33 @@ def test_a_line_or_character_on_both_sides_of_a_cut(at: int) -> None:
     assert with_text(good).endswith(b"8bit\n\n" + good + b"\n")
     assert b"base64" in with_text(good + b"z")
     assert b"base64" in with_text(lines + b"\xe2\x82")
+
+
+class Crumbs:
+    """Octets that come one by one."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+
+    def chunks(self) -> Iterator[bytes]:
+        return (self.octets[at : at + 1] for at in range(len(self.octets)))
+
+
+def test_pieces_of_any_length() -> None:
+    for text in ("ä" * 499, "x" * 998 + "\n" + "y" * 998, "x" * 999, "ä\n€" + "-" * 900):
+        assert written(TextContent(NOW, Crumbs(text.encode()))) == with_text(text.encode())
+    held = Attachment("a", "a/b", Held(b"\0" * 200))
+    crumbs = Attachment("a", "a/b", Crumbs(b"\0" * 200))
+    for text in (b"x", b"--" + BOUNDARY.encode()):
+        same = {
+            b"".join(
+                entity_chunks(
+                    TextContent(NOW, source(text), (file,)), boundary_octets(BOUNDARY, "z" * 32)
+                )
+            )
+            for source, file in ((Held, held), (Crumbs, crumbs))
+        }
+        assert len(same) == 1
 
 
 def test_a_boundary_that_the_text_has_is_not_taken() -> None:

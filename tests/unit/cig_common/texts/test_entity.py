@@ -128,6 +128,14 @@ def test_encodings() -> None:
     assert word_of(b"Content-Transfer-Encoding: base64\n" + MULTIPART) == "encoding"
 
 
+def test_what_is_no_escape_stays() -> None:
+    header = PART + b"Content-Transfer-Encoding: quoted-printable\n\n"
+    for octets in (b"=\rABC\nD", b"=4", b"=XY", b"a=\r=\rb"):
+        part = header + octets + b"\n"
+        assert attached(part) == [octets + b"\n"]
+    assert attached(header + b"a=\r\nb=\nc=3D=") == [b"abc="]
+
+
 def test_preamble_and_epilogue_do_not_count() -> None:
     content = read(MULTIPART, b"--bb\npreamble\n--b \t\n\nt\n--b", b"--\nepilogue\n--b\n\nx\n--b--")
     assert joined(content.text) == b"t"

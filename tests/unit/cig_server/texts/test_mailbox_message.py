@@ -6,14 +6,17 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cig_common.texts.content import Attachment, Held, ResponderType, TextContent
-from cig_common.texts.errors import ContentError
+from cig_common.texts.errors import WORDS, ContentError
+from cig_common.texts.filenames import disposition
 from cig_server.texts.mailbox_message import MailboxMessage
 from unit.cig_common.texts.strategies import (
     BOUNDARY,
@@ -26,6 +29,7 @@ from unit.cig_common.texts.strategies import (
     seeded,
 )
 
+PAGE = Path(__file__).parents[4] / "docs" / "texts.md"
 HEADER = """\
 To: <sip:124@example.com>
 From: <sip:456@example.net>
@@ -200,6 +204,13 @@ def test_what_is_written_is_read_again(
     chunks = list(message.encode(seeded()))
     assert max(lengths(chunks)) <= 998
     assert same(parse(*chunks), message)
+
+
+def test_the_page_shows_what_is_written() -> None:
+    page = PAGE.read_text("utf-8")
+    for example in (encoded(MESSAGE), encoded(WITH_FILE), disposition("ä €.png").decode()):
+        assert f"```\n{example.rstrip()}\n```" in page
+    assert set(re.findall("^[|] `([a-z-]+)` [|]", page, re.MULTILINE)) == WORDS
 
 
 def test_nothing_of_the_content_is_shown() -> None:
