@@ -36,6 +36,7 @@ from cig_server.session_log import SessionLog
 from cig_server.sif.interface import SipInterface
 from cig_server.sif.settings import ALL, SipSettings
 from cig_server.status import ServerView
+from cig_server.texts.service import TextService
 from cig_server.uif.interface import UmsgInterface
 from umsg.events import SignatureWanted
 from umsg.reasons import Reason
@@ -62,6 +63,7 @@ class Options:
     log: Path | None
     session_log: Path | None
     notify_script: Path
+    texts: Path
 
 
 class Server:
@@ -86,7 +88,18 @@ class Server:
         self.key_warnings = KeyWarnings(self.notify_script)
         self.gateway.on_keys_ending = self.key_warnings.take
         self.reloader = Reloader(options.config, loaded, self.gateway, self.clock)
+        self.texts = TextService(
+            folder=options.texts,
+            config=lambda: self.gateway.config,
+            relay=self.relay,
+            uif=self.uif,
+            sif=self.sif,
+            clock=self.clock,
+            random_bytes=os.urandom,
+        )
+        self.reloader.on_taken = self.texts.reconfigured
         self.view = ServerView(self.gateway, self.reloader, self.key_warnings, self.clock)
+        self.view.text_service = self.texts
         self.mgmt: ManagementServer | None = None
 
     async def _sign(self, wanted: SignatureWanted, period: str) -> bytes:
@@ -105,6 +118,7 @@ class Server:
         self.mgmt = ManagementServer(self.view, token=token, port=self._options.mgmt_port)
         await self.mgmt.start()
         self.view.management = self.mgmt.counters
+        await self.texts.start()
         self.relay.start()
 
     async def stop(self) -> None:
@@ -114,6 +128,7 @@ class Server:
         self.manager.abort_all(Ending(Reason.NORMAL, "the gateway is being stopped", 503))
         if not await self.manager.wait_idle(STOP_SECONDS):
             logger.warning("not every call could be ended in %g s", STOP_SECONDS)
+        await self.texts.stop()
         await self.sif.stop()
         await self.uif.stop()
         await self.relay.stop()
@@ -183,6 +198,13 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="What to run when something needs a person; see docs/notify.md.",
 )
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/var/lib/cig/texts"),
+    show_default=True,
+    help="Folder for what is known of texts under way; see docs/texts.md.",
+)
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARN"]), default="INFO")
 @click.version_option(VERSION, prog_name="cig-server")
 def main(
@@ -193,6 +215,7 @@ def main(
     log: Path | None,
     session_log: Path | None,
     notify_script: Path,
+    texts: Path,
     log_level: str,
 ) -> None:
     """Signalling of the Cryptify-compatible interconnect gateway: UMSG, SIP, management.
@@ -202,7 +225,16 @@ def main(
     """
     # It asks for a reload; before there is anything to reload it must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    options = Options(config, relay_socket, mgmt_port, mgmt_token, log, session_log, notify_script)
+    options = Options(
+        config=config,
+        relay_socket=relay_socket,
+        mgmt_port=mgmt_port,
+        mgmt_token=mgmt_token,
+        log=log,
+        session_log=session_log,
+        notify_script=notify_script,
+        texts=texts,
+    )
     try:
         loaded = asyncio.run(load_beside(config, server_part))
     except ConfigError as error:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Reloader:
         self._signal_waits = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._relay_digest = b""
+        self.on_taken: Callable[[], None] = lambda: None
+        """Told when another configuration is in use."""
         self.last: ReloadReport | None = None
         """How the last reload went, a refused one too; None since the start."""
         gateway.on_relay_configuration = self._relay_has
@@ -136,6 +138,7 @@ class Reloader:
             return self._refused(by, str(error), (), warnings)
         old, self._loaded = self._loaded, loaded
         self._gateway.config = loaded.part.configuration
+        self.on_taken()
         return ReloadReport(
             str(self._path),
             by,

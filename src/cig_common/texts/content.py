@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -37,9 +37,9 @@ class Octets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Octets that are in memory."""
+    """Octets that are in memory; ``repr`` does not show them."""
 
-    octets: bytes
+    octets: bytes = field(repr=False)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield them in pieces of at most 64 KiB."""
@@ -50,11 +50,12 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file that comes with a text. ``filename`` is clean: at most 255 octets, no path, no
-    control characters; ``content_type`` is ``type/subtype`` without parameters.
+    control characters; ``content_type`` is ``type/subtype`` without parameters. ``repr`` shows
+    neither, nor the octets.
     """
 
-    filename: str
-    content_type: str
+    filename: str = field(repr=False)
+    content_type: str = field(repr=False)
     octets: Octets
 
 
