@@ -17,6 +17,11 @@ ROOT = Path(__file__).parents[2]
 Event = dict[str, Any]
 
 
+def _python_path() -> str:
+    """Give the tree under test, before what the environment names."""
+    return os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+
+
 class Gateway:
     """A running trunk; events are taken from ``expect``, or by ``react`` as they come.
 
@@ -46,7 +51,7 @@ class Gateway:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            env={**os.environ, "PYTHONPATH": _python_path()},
         )
         gateway = cls(host, port, process)
         try:
@@ -71,7 +76,7 @@ class Gateway:
             self._events.put_nowait(event)
         self._events.put_nowait({"event": "Exit"})
 
-    def do(self, name: str, call: str | None = None, **arguments: Any) -> None:
+    def do(self, name: str, call: str | None = None, /, **arguments: Any) -> None:
         assert self.process.stdin is not None
         line = {"do": name, **({} if call is None else {"call": call}), **arguments}
         self.process.stdin.write(json.dumps(line).encode() + b"\n")
@@ -93,7 +98,7 @@ class Gateway:
         self.do("dial", call, **arguments)
         return call
 
-    async def expect(self, name: str, **fields: Any) -> Event:
+    async def expect(self, name: str, /, **fields: Any) -> Event:
         """Wait for the next event, which must be ``name`` with these fields."""
         event = await asyncio.wait_for(self._events.get(), 10)
         assert event["event"] == name, (event, await self._complaint(event))
