@@ -9,7 +9,8 @@ The rules:
    as nothing fails. Each attempt asks the maps anew.
 3. 2xx: it has arrived. A status of `_AGAIN`, no response, or no route any more: it is tried again
    after 10 s, doubling up to 15 min; given up once it is older than ``retry_seconds``, when an
-   attempt fails and we have been running for `_GRACE`. Any other status refuses it for good. The end is on disk before it is told.
+   attempt fails and we have been running for `_GRACE`. Any other status refuses it for good. The
+   end is on disk before it is told.
 4. Attachments are left out. The sender hears of it, durably, when the text has arrived.
 5. When the gateway stops, what is under way stays as it is and is sent again at the next start:
    the PBX may get that one twice, for SIP has no word for "the same one again".
@@ -144,6 +145,10 @@ class SipOut:
         future = self._results.pop(event.name, None)
         if future is not None and not future.done():
             future.set_result(event)
+
+    def look(self) -> None:
+        """Look at once for what is due, where ``clock`` may have jumped."""
+        self._wake.set()
 
     async def facts(self) -> list[QueueFacts]:
         """Tell of the queue; StorageError."""
