@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[2]
 Event = dict[str, Any]
 
 
-def _python_path() -> str:
-    """Give the tree under test, before what the environment names."""
-    return os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+def environment() -> dict[str, str]:
+    """Give the environment for a program that runs the tree under test."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 class Gateway:
@@ -51,7 +52,7 @@ class Gateway:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": _python_path()},
+            env=environment(),
         )
         gateway = cls(host, port, process)
         try:
