@@ -3,9 +3,9 @@
 
 The SIP stack is a singleton of its process and a fault in it would take the tests along; so they
 drive it from outside. A line in is ``{"do": "answer", ...}`` with the arguments of that method of
-`SipInterface`; a line out is an event (``event`` its class, and its fields) or, for ``{"do":
-"counters"}``, the counters. End of input stops the interface; the last line tells how long that
-took and how many calls were left.
+`SipInterface`, or ``{"do": "take_messages"}``; a line out is an event (``event`` its class, and its
+fields) or, for ``{"do": "counters"}``, the counters. End of input stops the interface; the last
+line tells how long that took and how many calls were left.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from cig_server.sif.events import Refused, SipEvent
+from cig_server.sif.events import MessageEvent, Refused, SipEvent
 from cig_server.sif.interface import SipInterface
 from cig_server.sif.settings import SipSettings
 
 
 def say(line: dict[str, Any]) -> None:
-    print(json.dumps(line, default=str), flush=True)
+    print(json.dumps(line, default=plain), flush=True)
 
 
-def tell(event: SipEvent | Refused) -> None:
+def plain(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def tell(event: SipEvent | MessageEvent | Refused) -> None:
     say({"event": type(event).__name__, **asdict(event)})
 
 
@@ -50,6 +54,8 @@ async def main() -> None:
         if name == "counters":
             counters = {**interface.counters(), "live": interface.live_calls}
             say({"event": "Counters", "counters": counters})
+        elif name == "take_messages":
+            interface.message_listener = tell
         else:
             getattr(interface, name)(**command)
     began = time.monotonic()

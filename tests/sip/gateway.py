@@ -17,6 +17,12 @@ ROOT = Path(__file__).parents[2]
 Event = dict[str, Any]
 
 
+def environment() -> dict[str, str]:
+    """Give the environment for a program that runs the tree under test."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
 class Gateway:
     """A running trunk; events are taken from ``expect``, or by ``react`` as they come.
 
@@ -46,7 +52,7 @@ class Gateway:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            env=environment(),
         )
         gateway = cls(host, port, process)
         try:
@@ -71,7 +77,7 @@ class Gateway:
             self._events.put_nowait(event)
         self._events.put_nowait({"event": "Exit"})
 
-    def do(self, name: str, call: str | None = None, **arguments: Any) -> None:
+    def do(self, name: str, call: str | None = None, /, **arguments: Any) -> None:
         assert self.process.stdin is not None
         line = {"do": name, **({} if call is None else {"call": call}), **arguments}
         self.process.stdin.write(json.dumps(line).encode() + b"\n")
@@ -93,7 +99,7 @@ class Gateway:
         self.do("dial", call, **arguments)
         return call
 
-    async def expect(self, name: str, **fields: Any) -> Event:
+    async def expect(self, name: str, /, **fields: Any) -> Event:
         """Wait for the next event, which must be ``name`` with these fields."""
         event = await asyncio.wait_for(self._events.get(), 10)
         assert event["event"] == name, (event, await self._complaint(event))

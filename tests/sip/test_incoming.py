@@ -207,7 +207,7 @@ async def test_options(gateway, tmp_path, over):
     [
         ("SUBSCRIBE", "Event: presence\nExpires: 60\n", 489),
         ("SUBSCRIBE", "Event: nonsense\nExpires: 60\n", 489),
-        ("MESSAGE", "", 488),
+        ("MESSAGE", "", 405),
     ],
 )
 async def test_other_requests(gateway, tmp_path, method, extra, status):

@@ -12,8 +12,8 @@
  * conference port and no RTP for a call. See guards.py, which puts the guard in. */
 #define CIG_NO_STREAM                   1
 
-/* MESSAGE is refused with 488 instead of taken with 200 and dropped. See guards.py too. */
-#define CIG_NO_MESSAGE                  1
+/* A MESSAGE is answered by the gateway, instead of taken with 200 at once. See guards.py too. */
+#define CIG_MESSAGE                     1
 
 /* ---- Basics ---------------------------------------------------------------------------- */
 

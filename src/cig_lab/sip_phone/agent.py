@@ -17,6 +17,7 @@ from cig_lab.sip_phone import events
 from cig_lab.sip_phone.address import Destination, NameAddr, destination, host_port
 from cig_lab.sip_phone.dialog import Dialog
 from cig_lab.sip_phone.message import Headers, Request, Response, SipError
+from cig_lab.sip_phone.texting import Texting
 from cig_lab.sip_phone.timers import TimerValues
 from cig_lab.sip_phone.transaction import Action, Event, State, Transaction
 from cig_lab.sip_phone.wire import ALLOW, Outgoing, Wire, event_of
@@ -75,6 +76,7 @@ class UserAgent:
             values=values or TimerValues(),
         )
         self.identity = f"sip:{user}@{domain or host_port(local)}"
+        self.texting = Texting(self.wire, user, self.identity)
         suffix = ";transport=tcp" if transport == "TCP" else ""
         self._contact: Headers = (
             ("Contact", f"<sip:{user}@{host_port(local)}{suffix}>"),
@@ -193,6 +195,9 @@ class UserAgent:
     def handle_timer(self, now: float) -> None:
         """Let the timers that are due fire."""
         for transaction in self.wire.timeouts(now):
+            if transaction.request.method == "MESSAGE":
+                self._events.append(self.texting.timed_out(transaction))
+                continue
             call = transaction.request.need("Call-ID")
             entry = self._calls.get(call)
             if entry is None or entry.state is CallState.ENDED:
@@ -223,6 +228,8 @@ class UserAgent:
             self.wire.reply(transaction, 200, now, extra=self._contact)
         elif request.method == "CANCEL":
             self._got_cancel(transaction, now)
+        elif request.method == "MESSAGE":
+            self._report(self.texting.received(transaction, now))
         elif request.method not in ("INVITE", "BYE"):
             self.wire.reply(transaction, 405, now, extra=(("Allow", ALLOW),))
         elif request.method == "INVITE" and NameAddr.parse(request.need("To")).tag is None:
@@ -234,6 +241,10 @@ class UserAgent:
             self._end_by_peer(call, entry, now)
         else:
             self._got_reinvite(call, entry, transaction, now)
+
+    def _report(self, event: events.SipEvent | None) -> None:
+        if event is not None:
+            self._events.append(event)
 
     def _closes_failure(self, ack: Request, now: float, source: Destination) -> bool:
         if not self.wire.knows(ack):
@@ -314,6 +325,8 @@ class UserAgent:
             self.wire.unexpected += 1
             return
         actions = self.wire.perform(transaction, event_of(response.status), now, response)
+        if Action.PASS in actions and transaction.request.method == "MESSAGE":
+            self._report(self.texting.responded(response))
         call = response.need("Call-ID")
         entry = self._calls.get(call)
         if Action.PASS not in actions or entry is None or transaction.request.method != "INVITE":

@@ -75,5 +75,28 @@ class Ended:
     by: str
 
 
-SipEvent = Incoming | Progress | Answered | Rejected | Acknowledged | Reoffered | Reanswered | Ended
+@dataclass(frozen=True, slots=True)
+class IncomingText:
+    """A MESSAGE outside of calls, which has been answered with 2xx."""
+
+    call: str
+    from_uri: str
+    to_uri: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TextResult:
+    """The final response to a MESSAGE of ours; 408 when nobody answered at all."""
+
+    call: str
+    status: int
+    reason: str
+
+
+CallEvent = (
+    Incoming | Progress | Answered | Rejected | Acknowledged | Reoffered | Reanswered | Ended
+)
+SipEvent = CallEvent | IncomingText | TextResult
 """Any of them."""

@@ -13,6 +13,7 @@ from cig_lab.sip_phone.agent import CallError, UserAgent
 from cig_lab.sip_phone.call import Ending, SipCall
 from cig_lab.sip_phone.media import RtpMedia
 from cig_lab.sip_phone.sdp import AudioDescription, SdpError, answer
+from cig_lab.sip_phone.texting import PLAIN
 from cig_lab.sip_phone.transport import SipTransport, TcpTransport, UdpTransport
 
 DTMF = 101
@@ -30,6 +31,8 @@ class SipPhone:
         self._random = random_bytes
         self._calls: dict[str, SipCall] = {}
         self._incoming: asyncio.Queue[SipCall] = asyncio.Queue()
+        self._texts: asyncio.Queue[events.IncomingText] = asyncio.Queue()
+        self._sent: dict[str, asyncio.Future[int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -166,6 +169,36 @@ class SipPhone:
             direction=direction,
         )
 
+    # --- messages --------------------------------------------------------------------------
+
+    async def send_message(
+        self,
+        uri: str,
+        text: str | bytes,
+        *,
+        through: Destination | None = None,
+        content_type: str = PLAIN,
+    ) -> int:
+        """Send a MESSAGE and give its final status; 408 after 32 s without an answer."""
+        body = text.encode() if isinstance(text, str) else text
+        now = self._loop.time()
+        name = self._agent.texting.send(uri, body, now, peer=through, content_type=content_type)
+        result: asyncio.Future[int] = self._loop.create_future()
+        self._sent[name] = result
+        self._flush()
+        try:
+            return await result
+        finally:
+            del self._sent[name]
+
+    async def next_message(self) -> events.IncomingText:
+        """Wait for the next MESSAGE that was taken."""
+        return await self._texts.get()
+
+    def answer_messages_with(self, status: int) -> None:
+        """Answer each MESSAGE from now on with ``status``, 200 at first; 0: not at all."""
+        self._agent.texting.answer = status
+
     # --- the wire --------------------------------------------------------------------------
 
     def _received(self, data: bytes, source: Destination) -> None:
@@ -194,6 +227,14 @@ class SipPhone:
             task = asyncio.ensure_future(self._arrived(event))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            return
+        if isinstance(event, events.IncomingText):
+            self._texts.put_nowait(event)
+            return
+        if isinstance(event, events.TextResult):
+            result = self._sent.get(event.call)
+            if result is not None and not result.done():
+                result.set_result(event.status)
             return
         call = self._calls.get(event.call)
         if call is None:

@@ -21,10 +21,15 @@ REASONS = {
     180: "Ringing",
     183: "Session Progress",
     200: "OK",
+    202: "Accepted",
     302: "Moved Temporarily",
+    400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
@@ -33,12 +38,13 @@ REASONS = {
     488: "Not Acceptable Here",
     491: "Request Pending",
     500: "Server Internal Error",
+    503: "Service Unavailable",
     603: "Decline",
 }
 """Reason phrases (RFC 3261 section 21)."""
 
 COOKIE = "z9hG4bK"
-ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS"
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE"
 
 ClientKey = tuple[str, str]
 ServerKey = tuple[str, str, str]

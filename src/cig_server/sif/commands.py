@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the rest of the gateway asks the SIP stack to do with a call, as plain values."""
+"""What the rest of the gateway asks the SIP stack to do, as plain values."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -59,4 +59,25 @@ class HangUp:
     headers: Headers
 
 
-Command = Dial | Ring | SendProgress | Answer | Reject | HangUp
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a MESSAGE with a body of type text/plain; the URIs stand in angle brackets."""
+
+    name: str
+    to_uri: str
+    from_uri: str
+    text: str = field(repr=False)
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMessage:
+    """Send the final response to a MESSAGE."""
+
+    name: str
+    status: int
+    headers: Headers
+
+
+CallCommand = Dial | Ring | SendProgress | Answer | Reject | HangUp
+Command = CallCommand | SendMessage | AnswerMessage

@@ -9,7 +9,7 @@ ends with exactly one `Ended`, and nothing comes for it after that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from cig_common.control.media import SipMedia
@@ -20,7 +20,11 @@ __all__ = [
     "Dialled",
     "Ended",
     "IncomingInvite",
+    "IncomingMessage",
     "MediaChanged",
+    "MessageEvent",
+    "MessageListener",
+    "MessageResult",
     "Progress",
     "Refused",
     "SdpOffer",
@@ -110,3 +114,45 @@ class Refused:
     status: int
     reason: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """The PBX sends a MESSAGE outside of a call, and waits for its final response.
+
+    ``name`` is the interface's (``msg-1``). The URIs are as in `IncomingInvite`. ``call_id``,
+    ``cseq`` and ``from_tag`` are the same when a client tries once more (RFC 3261 section 8.1.3.5
+    leaves that to it). ``content_type`` is ``type/subtype``, ``charset`` its parameter and
+    ``encoding`` Content-Encoding, all in lower case and empty where there is none. ``body`` is as
+    received.
+    """
+
+    name: str
+    request_uri: str
+    from_uri: str
+    call_id: str
+    cseq: int
+    from_tag: str
+    content_type: str
+    charset: str
+    encoding: str
+    body: bytes = field(repr=False)
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageResult:
+    """What became of a MESSAGE of ours: its final status, 2xx for taken.
+
+    Not ``heard``: no response came at all; then ``status`` is 408 for silence, and 503 where
+    nothing could be sent. ``reason`` is for people.
+    """
+
+    name: str
+    status: int
+    reason: str
+    heard: bool
+
+
+MessageEvent = IncomingMessage | MessageResult
+MessageListener = Callable[[MessageEvent], None]

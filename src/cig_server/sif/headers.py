@@ -22,6 +22,7 @@ MAX_PARTS = 16
 
 _COMPACT = {
     "c": "content-type",
+    "e": "content-encoding",
     "f": "from",
     "i": "call-id",
     "l": "content-length",

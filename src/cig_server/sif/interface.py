@@ -10,8 +10,29 @@ from collections import Counter
 from collections.abc import Callable
 
 from cig_common.errors import CigError
-from cig_server.sif.commands import Answer, Command, Dial, HangUp, Reject, Ring, SendProgress
-from cig_server.sif.events import Ended, IncomingInvite, Refused, SipEvent, SipListener
+from cig_server.sif.commands import (
+    Answer,
+    AnswerMessage,
+    Command,
+    Dial,
+    HangUp,
+    Headers,
+    Reject,
+    Ring,
+    SendMessage,
+    SendProgress,
+)
+from cig_server.sif.events import (
+    Ended,
+    IncomingInvite,
+    IncomingMessage,
+    MessageEvent,
+    MessageListener,
+    MessageResult,
+    Refused,
+    SipEvent,
+    SipListener,
+)
 from cig_server.sif.outgoing import check_reach, checked_header, checked_uri
 from cig_server.sif.pjsua import PjStack
 from cig_server.sif.settings import SipSettings, SipStartError
@@ -20,6 +41,8 @@ logger = logging.getLogger("Sif")
 
 _JOIN_LIMIT = 0.5
 """Seconds that the stack's thread may take for its last steps, all work being done."""
+NO_MESSAGES: Headers = (("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK"),)
+"""Goes with 405 while no MESSAGE is wanted."""
 _STOP_LIMIT = 4.0
 """Seconds after which a stack that does not end is left behind."""
 
@@ -28,7 +51,8 @@ class SipInterface:
     """A SIP trunk; one at a time in a process, for the stack below is a singleton.
 
     ``listener`` gets every event in the event loop's thread; ``on_refused`` what never became a
-    call. All commands return at once, and what goes wrong with them comes as `Ended`.
+    call. All commands return at once, and what goes wrong with them comes as `Ended`, or as
+    `MessageResult`. `message_listener` gets what comes of MESSAGE; without one it is refused.
     """
 
     def __init__(
@@ -41,6 +65,7 @@ class SipInterface:
     ) -> None:
         self._settings = settings
         self._listener = listener
+        self.message_listener: MessageListener | None = None
         self._on_refused = on_refused
         self._stack = PjStack(settings, self._post, random_bytes)
         self._live: set[str] = set()
@@ -55,7 +80,7 @@ class SipInterface:
 
     def counters(self) -> dict[str, int]:
         """Give the counters since the start, by name; ``stack-lines`` counts its complaints."""
-        total = self._counters + self._stack.trunk.counters
+        total = self._counters + self._stack.counters()
         return {**total, "stack-lines": self._stack.log.lines}
 
     async def start(self) -> None:
@@ -147,6 +172,33 @@ class SipInterface:
         """End a call whatever its state; ``reason_header`` is a value as in RFC 3326."""
         self._submit(HangUp(call, self._reason(reason_header)))
 
+    def send_message(
+        self, name: str, *, to_uri: str, from_uri: str, text: str, headers: Headers = ()
+    ) -> None:
+        """Send a MESSAGE of type text/plain; `MessageResult` tells with ``name`` how it ended.
+
+        That comes at the latest after 32 s, timer F of RFC 3261.
+        """
+        try:
+            check_reach(to_uri, self._settings.families)
+            checked = tuple(checked_header(key, value) for key, value in headers)
+            command = SendMessage(name, checked_uri(to_uri), checked_uri(from_uri), text, checked)
+        except CigError as error:
+            self._post(MessageResult(name, error.sip_status, str(error), heard=False))
+            return
+        self._submit(command)
+
+    def answer_message(self, name: str, status: int, headers: Headers = ()) -> None:
+        """Send the final response to a MESSAGE; one that is over by now stays without."""
+        checked = []
+        for key, value in headers:
+            try:
+                checked.append(checked_header(key, value))
+            except CigError as error:
+                self._counters["headers-left-out"] += 1
+                logger.warning("%s", error)
+        self._submit(AnswerMessage(name, status, tuple(checked)))
+
     def _reason(self, value: str | None) -> tuple[tuple[str, str], ...]:
         if value is None:
             return ()
@@ -162,10 +214,12 @@ class SipInterface:
             self._stack.submit(command)
         elif isinstance(command, Dial):
             self._post(Ended(command.call, 503, "the SIP trunk is not running", "us"))
+        elif isinstance(command, SendMessage):
+            self._post(MessageResult(command.name, 503, "the SIP trunk is not running", False))
 
     # --- events ---------------------------------------------------------------------------------
 
-    def _post(self, event: SipEvent | Refused) -> None:
+    def _post(self, event: SipEvent | MessageEvent | Refused) -> None:
         """Bring an event into the event loop; called in the stack's thread."""
         try:
             if self._loop is None:
@@ -174,10 +228,13 @@ class SipInterface:
         except RuntimeError:
             self._counters["events-lost"] += 1  # the loop is closed already
 
-    def _deliver(self, event: SipEvent | Refused) -> None:
+    def _deliver(self, event: SipEvent | MessageEvent | Refused) -> None:
         try:
             if isinstance(event, Refused):
                 self._refused(event)
+                return
+            if isinstance(event, IncomingMessage | MessageResult):
+                self._message(event)
                 return
             if isinstance(event, IncomingInvite):
                 self._live.add(event.call)
@@ -189,6 +246,12 @@ class SipInterface:
         except Exception:
             self._counters["listener-errors"] += 1
             logger.exception("an event of the SIP trunk could not be handled")
+
+    def _message(self, event: MessageEvent) -> None:
+        if self.message_listener is not None:
+            self.message_listener(event)
+        elif isinstance(event, IncomingMessage):
+            self.answer_message(event.name, 405, NO_MESSAGES)
 
     def _refused(self, event: Refused) -> None:
         logger.warning(

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The SIP stack: the only file that knows pjsua2.
 
-One thread owns every object of pjsua2: it polls the stack, carries out commands, and lets the
-trunk finish the turn. Commands come in through a queue; an empty keep-alive datagram (CR LF CR LF)
-to our own SIP port ends a poll at once. Events go out as plain values. The stack carries
-signalling only: its media transports are loops without a socket, and the SDP is ours.
+One thread owns every object of pjsua2 (`cig_server.sif.stack_thread`). Events go out as plain
+values. The stack carries signalling only: its media transports are loops without a socket, and the
+SDP is ours.
 
 What keeps this alive:
 
@@ -20,34 +19,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import pjsua2 as pj
 
-from cig_server.sif.commands import Command, Headers
-from cig_server.sif.events import Refused, SipEvent
+from cig_server.sif.commands import Headers, SendMessage
+from cig_server.sif.events import Refused
 from cig_server.sif.headers import SipMessage
-from cig_server.sif.inbox import Inbox
 from cig_server.sif.invites import refused
 from cig_server.sif.leg import Leg, Phase
-from cig_server.sif.settings import (
-    Address,
-    SipSettings,
-    SipStartError,
-    cannot_listen,
-    in_uri,
-    named_as,
-)
+from cig_server.sif.messages import Messages
+from cig_server.sif.settings import Address, cannot_listen
+from cig_server.sif.stack_config import fill_account, fill_endpoint
 from cig_server.sif.stack_log import StackLog
+from cig_server.sif.stack_thread import StackThread
 from cig_server.sif.trunk import StackError, Trunk
 
 _POLL_MS = 20
-_LAST_WORDS = 0.6
-"""Seconds for BYE and its first retransmission when the gateway stops."""
 
 _TRANSPORTS = {
     4: (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_TCP),
@@ -119,14 +109,31 @@ class _Endpoint(pj.Endpoint):  # type: ignore[misc]
 class _Account(pj.Account):  # type: ignore[misc]
     """The trunk's one account; it has no registration and takes INVITEs for any user."""
 
-    def __init__(self, trunk: Trunk) -> None:
+    def __init__(self, trunk: Trunk, messages: Messages) -> None:
         super().__init__()
         self._trunk = trunk
+        self._messages = messages
 
     def onIncomingCall(self, prm: Any) -> None:
         try:
             make_call = functools.partial(_Call, self._trunk, self, call_id=prm.callId)
             self._trunk.incoming(make_call, prm.rdata.wholeMsg, prm.rdata.srcAddress)
+        except Exception as error:
+            self._trunk.callback_failed(None, error)
+
+    def onInstantMessage(self, prm: Any) -> None:
+        """A MESSAGE outside of calls; cig_message.c gives its token for the body."""
+        token = int(prm.msgBody)
+        try:
+            self._messages.incoming(token, prm.rdata.wholeMsg, prm.rdata.srcAddress)
+        except Exception as error:
+            self._trunk.callback_failed(None, error)
+            self._messages.broken(token)
+
+    def onInstantMessageStatus(self, prm: Any) -> None:
+        try:
+            heard = bool(prm.rdata.wholeMsg)
+            self._messages.sent(int(prm.userData or 0), int(prm.code), prm.reason, heard)
         except Exception as error:
             self._trunk.callback_failed(None, error)
 
@@ -224,83 +231,40 @@ class _Call(pj.Call):  # type: ignore[misc]
     onCallReplaceRequest = onCallTransferRequest
 
 
-class PjStack:
-    """The thread that owns pjsua2.
+class _MessageStack:
+    """A `cig_server.sif.messages.MessageStack`; below it is tools/pjsua2/cig_message.c."""
 
-    `start` and `submit` may be called from another thread. ``post`` is called in the
-    stack's thread with each event.
-    """
+    def send(self, token: int, command: SendMessage) -> None:
+        option = _option(command.headers)
+        option.localUri = command.from_uri
+        _check(pj.cigSendMessage(token, command.to_uri, command.text, option))
 
-    def __init__(
-        self,
-        settings: SipSettings,
-        post: Callable[[SipEvent | Refused], None],
-        random_bytes: Callable[[int], bytes],
-    ) -> None:
-        self.log = StackLog()
-        self.started: Future[None] = Future()
-        self.finished: Future[None] = Future()
-        self.trunk = Trunk(settings, post, random_bytes, self._make_call)
-        self._settings, self._post = settings, post
-        self._stop_wanted = False
-        self._thread = threading.Thread(target=self._run, name="sip", daemon=True)
-        self._listening = settings.listening()
-        self._inbox: Inbox[Command | None] = Inbox(self._listening[0], settings.bind_port)
-        self._endpoint: Any = None
-        self._account: Any = None
+    def answer(self, token: int, status: int, headers: Headers) -> None:
+        _check(pj.cigAnswerMessage(token, status, _option(headers)))
 
-    def start(self) -> None:
-        """Begin; ``started`` is done once the stack listens, or holds a SipStartError."""
-        self._thread.start()
 
-    def join(self, seconds: float) -> None:
-        """Wait for the thread's very end: cut off inside the stack, it aborts the process."""
-        self._thread.join(seconds)
+class PjStack(StackThread):
+    """The thread that owns pjsua2."""
 
-    def submit(self, command: Command | None) -> None:
-        """Have a command carried out soon; never blocks.
+    _endpoint: Any = None
+    _account: Any = None
 
-        None ends all calls and the thread; ``finished`` is done afterwards.
-        """
-        if not self._inbox.put(command):
-            self.trunk.counters["wakes-lost"] += 1  # the poll ends by itself soon
+    def _poll(self) -> None:
+        self._endpoint.libHandleEvents(_POLL_MS)
 
-    # --- the thread -----------------------------------------------------------------------------
+    def _message_stack(self) -> _MessageStack:
+        return _MessageStack()
 
-    def _run(self) -> None:
-        try:
-            self._set_up()
-        except Exception as error:
-            self._tear_down()
-            self.finished.set_result(None)
-            self.started.set_exception(_start_error(error))
-            return
-        self.started.set_result(None)
-        while not self._stop_wanted:
-            self._turn()
-        end = time.monotonic() + (_LAST_WORDS if self.trunk.calls else 0.0)
-        self.trunk.attempt(self.trunk.stop)
-        while time.monotonic() < end:
-            self._turn()
-        self._tear_down()
-        self.finished.set_result(None)
-
-    def _turn(self) -> None:
-        trunk = self.trunk
-        trunk.attempt(lambda: self._endpoint.libHandleEvents(_POLL_MS))
-        for command in self._inbox.take():
-            if command is None:
-                self._stop_wanted = True
-            else:
-                trunk.attempt(functools.partial(trunk.carry_out, command, time.monotonic()))
-        trunk.turn(time.monotonic())
+    def _words(self, error: Exception) -> str:
+        return _words(error) if isinstance(error, pj.Error) else str(error)
 
     def _make_call(self, leg: Leg) -> _Call:
         return _Call(self.trunk, self._account, leg)
 
     def _set_up(self) -> None:
         settings = self._settings
-        config = _endpoint_config(settings)
+        config = pj.EpConfig()
+        fill_endpoint(config, settings)
         self._endpoint = _Endpoint(self.trunk, self._post)
         self._endpoint.libCreate()
         writer = _LogWriter(self.log)
@@ -311,8 +275,10 @@ class PjStack:
             self._listen(address)
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNoDev()
-        self._account = _Account(self.trunk)
-        self._account.create(_account_config(settings, self._listening[0]), True)
+        self._account = _Account(self.trunk, self.messages)
+        account = pj.AccountConfig()
+        fill_account(account, settings, self._listening[0], _IP_VERSIONS[settings.families])
+        self._account.create(account, True)
 
     def _listen(self, address: Address) -> None:
         transport = pj.TransportConfig()
@@ -340,44 +306,24 @@ class PjStack:
             self._endpoint = None
 
 
-def _endpoint_config(settings: SipSettings) -> Any:
-    config = pj.EpConfig()
-    if not 0 < settings.max_calls < config.uaConfig.maxCalls:
-        most = config.uaConfig.maxCalls - 1
-        raise SipStartError(f"max_calls must be 1 to {most}: the SIP stack is made for that")
-    config.uaConfig.threadCnt = 0
-    config.uaConfig.userAgent = settings.user_agent
-    config.medConfig.threadCnt = 0
-    config.medConfig.hasIoqueue = False
-    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
-    config.logConfig.msgLogging = 0
-    config.logConfig.level = config.logConfig.consoleLevel = 2
-    config.logConfig.decor = 0
-    return config
-
-
-def _account_config(settings: SipSettings, address: Address) -> Any:
-    config = pj.AccountConfig()
-    # Where SIP is open on all addresses, the stack's Via over UDP is its way to this one.
-    config.idUri = f"sip:trunk@{in_uri(named_as(address))}:{settings.bind_port}"
-    config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = _IP_VERSIONS[settings.families]
-    config.regConfig.registerOnAdd = False
-    config.mediaConfig.useLoopMedTp = True
-    config.mediaConfig.lockCodecEnabled = False
-    config.natConfig.sipOutboundUse = 0
-    config.natConfig.contactRewriteUse = config.natConfig.contactUseSrcPort = 0
-    config.natConfig.viaRewriteUse = 0
-    return config
-
-
 def _parameters(status: int, headers: Headers) -> Any:
     param = pj.CallOpParam()
     param.statusCode = status
+    _add(param.txOption, headers)
+    return param
+
+
+def _option(headers: Headers) -> Any:
+    option = pj.SipTxOption()
+    _add(option, headers)
+    return option
+
+
+def _add(option: Any, headers: Headers) -> None:
     for name, value in headers:
         header = pj.SipHeader()
         header.hName, header.hValue = name, value
-        param.txOption.headers.append(header)
-    return param
+        option.headers.append(header)
 
 
 def _audio_only(param: Any) -> None:
@@ -405,8 +351,6 @@ def _words(error: Any) -> str:
     return f"{error.reason} ({error.status})"
 
 
-def _start_error(error: Exception) -> SipStartError:
-    if isinstance(error, SipStartError):
-        return error
-    words = _words(error) if isinstance(error, pj.Error) else str(error)
-    return SipStartError(f"the SIP stack cannot be started: {words}")
+def _check(status: int) -> None:
+    if status != pj.PJ_SUCCESS:
+        raise StackError(f"{pj.Endpoint.instance().utilStrError(status)} ({status})")

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from cig_common.errors import CigError, CodecError, OverloadError
 from cig_server.sif.commands import (
     Answer,
-    Command,
+    CallCommand,
     Dial,
     HangUp,
     Headers,
@@ -141,7 +141,7 @@ class Trunk:
 
     # --- commands -------------------------------------------------------------------------------
 
-    def carry_out(self, command: Command, now: float) -> None:
+    def carry_out(self, command: CallCommand, now: float) -> None:
         """Carry out a command; whatever fails ends that call."""
         self._now = now
         if isinstance(command, Dial):
@@ -164,7 +164,7 @@ class Trunk:
             call.leg.phase = phase  # a 200 that was not sent has no ACK to wait for
             self.fail(call, error)
 
-    def _act(self, call: StackCall, action: Action, command: Command) -> None:
+    def _act(self, call: StackCall, action: Action, command: CallCommand) -> None:
         leg = call.leg
         if isinstance(command, SendProgress | Answer) and leg.relay is None:
             leg.relay = command.relay

@@ -203,7 +203,7 @@ def test_requests_outside_any_call() -> None:
     tail = "To: <sip:c@d>{1}\r\nCall-ID: {0}\r\nCSeq: 1 {2}\r\n\r\n"
     seen = []
     for number, (method, tag) in enumerate(
-        [("OPTIONS", ""), ("BYE", ";tag=2"), ("MESSAGE", ""), ("CANCEL", ""), ("INVITE", ";tag=9")]
+        [("OPTIONS", ""), ("BYE", ";tag=2"), ("INFO", ""), ("CANCEL", ""), ("INVITE", ";tag=9")]
     ):
         text = f"{method} sip:c@d {head}{tail}".format(number, tag, method)
         agent.receive(text.encode(), B, 0.0)

@@ -3,6 +3,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -246,46 +247,75 @@ class TestProject:
 class TestGuards:
     AUDIO = "pjsip/src/pjsua-lib/pjsua_aud.c"
     TEXTS = "pjsip/src/pjsua-lib/pjsua_im.c"
-    HEADS: ClassVar[dict[str, str]] = {
-        AUDIO: (
+    PLACES: ClassVar[list[tuple[str, str, str]]] = [
+        (
+            AUDIO,
+            "CIG_NO_STREAM",
             "pj_status_t pjsua_aud_channel_update(pjsua_call_media *call_med,\n"
             "                                     const pjmedia_sdp_session *remote_sdp)\n"
             "{\n"
             "    pj_status_t status = PJ_SUCCESS;\n\n"
-            "    PJ_UNUSED_ARG(remote_sdp);\n"
+            "    PJ_UNUSED_ARG(remote_sdp);\n",
         ),
-        TEXTS: (
+        (
+            TEXTS,
+            "CIG_MESSAGE",
+            "static pj_bool_t im_on_rx_request(pjsip_rx_data *rdata);\n",
+        ),
+        (
+            TEXTS,
+            "CIG_MESSAGE",
             "pj_bool_t pjsua_im_accept_pager(pjsip_rx_data *rdata,\n"
             "                                pjsip_accept_hdr **p_accept_hdr)\n"
-            "{\n"
+            "{\n",
         ),
-    }
+        (
+            TEXTS,
+            "CIG_MESSAGE",
+            "    status = pjsip_endpt_register_module(pjsua_var.endpt, &mod_pjsua_im);\n"
+            "    if (status != PJ_SUCCESS)\n"
+            "        return status;\n",
+        ),
+    ]
 
-    def run(self, tree: Path, times: dict[str, int]) -> tuple[int, dict[str, str]]:
-        for name, head in self.HEADS.items():
-            path = tree / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("int a;\n" + f"{head}\n    work();\n}}\n" * times.get(name, 1))
+    def run(self, tree: Path, odd: int = -1, times: int = 1) -> tuple[int, dict[str, str]]:
+        """Edit a tree where each place is there once, and number ``odd`` so many times."""
+        sources = {self.AUDIO: "int a;\n", self.TEXTS: "int a;\n"}
+        for number, (source, _, place) in enumerate(self.PLACES):
+            sources[source] += f"{place}    work();\n" * (times if number == odd else 1)
+        for source, text in sources.items():
+            (tree / source).parent.mkdir(parents=True, exist_ok=True)
+            (tree / source).write_text(text)
         command = [sys.executable, RECIPE / "guards.py", tree]
         status = subprocess.run(command, capture_output=True, check=False).returncode
-        return status, {name: (tree / name).read_text() for name in self.HEADS}
+        return status, {source: (tree / source).read_text() for source in sources}
 
-    def test_each_goes_in_at_the_head_of_its_function(self, tmp_path: Path) -> None:
-        status, texts = self.run(tmp_path, {})
+    def test_each_goes_in_behind_its_place(self, tmp_path: Path) -> None:
+        status, texts = self.run(tmp_path)
         assert status == 0
-        names = {self.AUDIO: "CIG_NO_STREAM", self.TEXTS: "CIG_NO_MESSAGE"}
-        for source, name in names.items():
-            assert texts[source].startswith(f"int a;\n{self.HEADS[source]}\n#if defined({name})")
-            assert texts[source].endswith("#endif\n\n    work();\n}\n")
+        for source, name, place in self.PLACES:
+            assert f"{place}\n#if defined({name}) && {name}\n" in texts[source]
+        assert "".join(texts.values()).count("#endif\n    work();\n") == len(self.PLACES)
 
-    @pytest.mark.parametrize("source", [AUDIO, TEXTS])
+    def test_the_code_that_one_includes_is_beside_it(self, tmp_path: Path) -> None:
+        _, texts = self.run(tmp_path)
+        assert '\n#include "cig_message.c"\n' in texts[self.TEXTS]
+        copied = (tmp_path / self.TEXTS).with_name("cig_message.c")
+        assert copied.read_bytes() == (RECIPE / "cig_message.c").read_bytes()
+
+    @pytest.mark.parametrize("number", range(4))
     @pytest.mark.parametrize("times", [0, 2])
     def test_nothing_is_changed_unless_each_place_is_there_once(
-        self, tmp_path: Path, source: str, times: int
+        self, tmp_path: Path, number: int, times: int
     ) -> None:
-        status, texts = self.run(tmp_path, {source: times})
+        status, texts = self.run(tmp_path, number, times)
         assert status == 1
-        assert "CIG_NO" not in "".join(texts.values())
+        assert "CIG_" not in "".join(texts.values())
+
+    def test_the_configuration_switches_each_on(self) -> None:
+        config = (RECIPE / "config_site.h").read_text()
+        for _, name, _ in self.PLACES:
+            assert re.search(rf"^#define {name} +1$", config, re.MULTILINE)
 
 
 def test_an_unknown_python_is_refused_in_words() -> None:

@@ -2,9 +2,9 @@
 """Makes the wheel ``pjsua2`` from a pjproject tree whose static libraries are compiled.
 
 The environment variable PJPROJECT_TREE names the tree. SWIG writes the Python module and its C++
-side from pjproject's own interface file; one extension module links the archives, so that the
-wheel needs nothing of pjproject at run time. Run it through ``pip wheel`` in a copy of this
-folder, because SWIG's output lands beside it.
+side from pjproject's own interface file and ours, cig.i; one extension module links the archives,
+so that the wheel needs nothing of pjproject at run time. Run it through ``pip wheel`` in a copy of
+this folder, because SWIG's output lands beside it.
 """
 
 import os
@@ -39,10 +39,10 @@ def wrap() -> str:
     """Let SWIG write pjsua2.py here and its C++ side; return the name of the latter."""
     # -threads: the interpreter lock is released while libHandleEvents waits.
     # -w312: nested unions of pjsip's C headers, which SWIG leaves out and Python never needs.
-    includes = [f"-I{folder}" for folder in INCLUDES]
+    includes = [f"-I{folder}" for folder in [*INCLUDES, str(SWIG_DIR)]]
     options = ["-c++", "-threads", "-python", "-w312", "-outdir", str(HERE)]
     output = "pjsua2_wrap.cpp"
-    interface = str(SWIG_DIR / "pjsua2.i")
+    interface = str(HERE / "cig.i")
     subprocess.check_call(["swig", *includes, *options, "-o", str(HERE / output), interface])
     return output
 
