@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ends a process by SIGKILL in the midst of what it does to disks and connections.
+
+On PYTHONPATH of a child, Python imports this first. While the file that CIG_KILL_FILE names is
+there, each step is counted: a file made, an fsync, a rename, an unlink, a commit of SQLite (before
+it and after it), a part of a text or a receipt sent. Before the step whose number stands in the
+file the process removes the file, and is gone. What it was about to do stands in the file's
+neighbour ``.last``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+_FILE = os.environ.get("CIG_KILL_FILE", "")
+_taken = 0
+
+
+def _step(what: str) -> None:
+    global _taken
+    try:
+        number = int(Path(_FILE).read_text())
+    except (OSError, ValueError):
+        _taken = 0
+        return
+    _taken += 1
+    if _taken >= number:
+        Path(_FILE + ".last").write_text(f"{_taken} {what}")
+        _unlink(_FILE)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _before(name: str, function: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        _step(name)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class _Connection(sqlite3.Connection):
+    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        if sql != "COMMIT":
+            return super().execute(sql, *args)
+        _step("commit")
+        cursor = super().execute(sql, *args)
+        _step("after the commit")
+        return cursor
+
+
+def _patch_sessions() -> None:
+    from umsg.messages import Receipt, Text
+    from umsg.session import ClientSession
+
+    send = ClientSession.send
+
+    def watched(session: Any, message: Any, now: float) -> None:
+        named = isinstance(message, (Text, Receipt))
+        if named:
+            _step(f"send {message.TYPE}")
+        send(session, message, now)
+
+    ClientSession.send = watched  # type: ignore[method-assign]
+
+
+_unlink = os.unlink
+if _FILE:
+    _open = os.open
+
+    def _opened(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if flags & os.O_CREAT:
+            _step("create")
+        return _open(path, flags, *args, **kwargs)
+
+    os.open = _opened
+    for _name in ("fsync", "fdatasync", "rename", "replace", "link", "unlink", "remove"):
+        setattr(os, _name, _before(_name, getattr(os, _name)))
+    _connect = sqlite3.connect
+    sqlite3.connect = lambda *args, **kwargs: _connect(  # type: ignore[assignment]
+        *args, **{"factory": _Connection, **kwargs}
+    )
+    _patch_sessions()

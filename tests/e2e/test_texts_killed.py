@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""cig-server is killed before each single step of a text's way; the text arrives once all the same.
+
+`killing/sitecustomize.py` ends the process. The reader of the mailbox deletes what it finds, so
+that a text that was written a second time would be seen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from e2e import mail
+from e2e.support import Gateway, gateway, soon, until
+
+KILLER = Path(__file__).parent / "killing"
+MOST_STEPS = 60
+ARRIVAL = 30.0
+
+
+class Killer:
+    """Has cig-server die before a step, again and again."""
+
+    def __init__(self, running: Gateway) -> None:
+        self.running = running
+        self.file = running.lab.folder / "kill"
+        self.deaths: list[str] = []
+
+    async def arm(self) -> None:
+        """Start cig-server anew, so that it can be killed."""
+        lab = self.running.lab
+        await lab.server.stop()
+        lab.server_environment = {"CIG_KILL_FILE": str(self.file), "PYTHONPATH": _path()}
+        await self.start()
+
+    async def start(self) -> None:
+        """Start cig-server and wait until it is connected."""
+        await self.running.lab.start_server()
+        await until("the CRS to welcome it", self._connected)
+
+    async def _connected(self) -> bool:
+        return bool((await self.running.status())["umsg_connected"])
+
+    async def over(self, done: Any) -> bool:
+        """Wait until the text is through, or the server is dead; then start it anew."""
+        server = self.running.lab.server
+        await until("death or success", lambda: server.returncode is not None or done(), ARRIVAL)
+        survived = server.returncode is None
+        if survived:
+            self.file.unlink(missing_ok=True)
+        else:
+            assert server.returncode == -9
+            self.deaths.append(Path(f"{self.file}.last").read_text())
+            await self.start()
+        return survived
+
+
+def _path() -> str:
+    source = Path(__file__).parents[2] / "src"
+    return f"{KILLER}:{source}"
+
+
+async def test_a_text_from_the_phone() -> None:
+    async with gateway(look_over=False) as running:
+        killer, box = Killer(running), mail.to_pbx(running.lab)
+        await killer.arm()
+        read: list[str] = []
+
+        def reader() -> None:
+            read.extend(mail.body(mail.take_named(box, name)) for name in mail.names(box))
+
+        for step in range(1, MOST_STEPS):
+            killer.file.write_text(str(step))
+            sent = await running.lab.phone.send_text("+8888w101", f"number {step}")
+            survived = await killer.over(sent.receipt.done)
+            reader()
+            assert (await soon(sent.receipt, ARRIVAL)).status == "delivered"
+            reader()
+            if survived:
+                break
+        assert read == [f"number {n}" for n in range(1, step + 1)]
+        assert survived
+        words = " ".join(killer.deaths)
+        for what in ("create", "fsync", "rename", "commit", "after the commit", "send receipt"):
+            assert what in words, killer.deaths
+        assert mail.names(box, "tmp") == []
+
+
+async def test_a_text_from_a_mailbox() -> None:
+    async with gateway(look_over=False) as running:
+        killer, box = Killer(running), mail.from_pbx(running.lab)
+        await killer.arm()
+        for step in range(1, MOST_STEPS):
+            killer.file.write_text(str(step))
+            path = mail.put(box, f"number {step}")
+            survived = await killer.over(lambda path=path: not path.exists())
+            text = await soon(running.lab.phone.next_text(), ARRIVAL)
+            assert text.text == f"number {step}"
+            await until("the file to be gone", lambda path=path: not path.exists(), ARRIVAL)
+            if survived:
+                break
+        assert survived
+        words = " ".join(killer.deaths)
+        for what in ("commit", "after the commit", "send text", "unlink", "fsync"):
+            assert what in words, killer.deaths
+        # Nothing came twice: the next text is a new one.
+        mail.put(box, "the last one")
+        assert (await soon(running.lab.phone.next_text(), ARRIVAL)).text == "the last one"
+        assert mail.names(box, "failed") == []
