@@ -65,12 +65,11 @@ class Boxes:
         self._pool = pool
         self._boxes: dict[str, Maildir] = {}
         self.faults: dict[str, StorageError] = {}
-        """What is wrong, by the mailbox's path."""
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Those that could be opened."""
-        return tuple(self._boxes)
+        """What is wrong with a mailbox as a whole, by its path."""
+        self.told: dict[str, StorageError] = {}
+        """What is wrong, faults that one text alone had with a mailbox included."""
+        self.worked: set[str] = set()
+        """The mailboxes in which a text arrived."""
 
     async def open(self, paths: Iterable[str]) -> None:
         """Open the mailboxes; those that cannot be are in `faults` then."""
@@ -78,7 +77,7 @@ class Boxes:
         def opened(path: str) -> None:
             self._boxes[path] = Maildir(path)
 
-        await asyncio.gather(*(self._step(path, opened, path) for path in sorted(set(paths))))
+        await _all(self._step(path, opened, path) for path in sorted(set(paths)))
 
     def close(self) -> None:
         """Let go of all mailboxes."""
@@ -88,7 +87,7 @@ class Boxes:
     async def write(self, job: Job, names: Sequence[str]) -> None:
         """Write a text's copies to tmp/, under ``names``; its error is kept in the job."""
         writes = zip(job.copies, names, strict=True)
-        await asyncio.gather(*(self._write(job, copy, name) for copy, name in writes))
+        await _all(self._write(job, copy, name) for copy, name in writes)
 
     async def _write(self, job: Job, copy: Copy, name: str) -> None:
         def write(box: Maildir) -> None:
@@ -101,10 +100,11 @@ class Boxes:
             job.fail(self.faults[copy.mailbox])
             return
         try:
-            if await self._step(copy.mailbox, write, box):
-                job.places.append(Place(copy.mailbox, name))
-            else:
-                job.fail(self.faults[copy.mailbox])
+            await asyncio.get_running_loop().run_in_executor(self._pool, write, box)
+            job.places.append(Place(copy.mailbox, name))
+        except OSError as error:  # one text may be too big where others still fit
+            self.told[copy.mailbox] = storage_error(copy.mailbox, error)
+            job.fail(self.told[copy.mailbox])
         except Exception as error:  # what the copy's own `write` raises is its caller's
             job.fail(error)
 
@@ -126,15 +126,16 @@ class Boxes:
 
     async def move(self, jobs: Sequence[Job]) -> None:
         """Move all copies of jobs to new/ and have that on disk; errors are kept in the jobs."""
-        again = {place for job in jobs if job.begun for place in job.places}
         by_path = _by_path(place for job in jobs for place in job.places)
 
         def move(box: Maildir) -> None:
             for name in by_path[box.path]:
-                (box.move_again if Place(box.path, name) in again else box.move)(name)
+                box.move(name)
             box.sync()
 
-        await self._each([path for path in by_path if path in self._boxes], move)
+        paths = [path for path in by_path if path in self._boxes]
+        await self._each(paths, move)
+        self.worked.update(path for path in paths if path not in self.faults)
         self._blame(jobs)
 
     def _blame(self, jobs: Iterable[Job]) -> None:
@@ -144,19 +145,21 @@ class Boxes:
                     job.fail(self.faults[place.mailbox])
 
     async def _each(self, paths: Iterable[str], work: Callable[[Maildir], None]) -> None:
-        steps: list[Awaitable[bool]] = [
-            self._step(path, work, self._boxes[path]) for path in sorted(paths)
-        ]
-        await asyncio.gather(*steps)
+        await _all(self._step(path, work, self._boxes[path]) for path in sorted(paths))
 
-    async def _step(self, path: str, work: Callable[[_Result], None], argument: _Result) -> bool:
-        """Do one thing to a mailbox in a thread; False where it has a fault, kept in `faults`."""
+    async def _step(self, path: str, work: Callable[[_Result], None], argument: _Result) -> None:
+        """Do one thing to a mailbox in a thread; its fault is kept in `faults`."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._pool, work, argument)
         except OSError as error:
-            self.faults[path] = storage_error(path, error)
-            return False
-        return True
+            self.faults[path] = self.told[path] = storage_error(path, error)
+
+
+async def _all(steps: Iterable[Awaitable[None]]) -> None:
+    """Have all steps done, to their end, before an error of one is raised: they use open files."""
+    for result in await asyncio.gather(*steps, return_exceptions=True):
+        if result is not None:
+            raise result
 
 
 def _by_path(places: Iterable[Place]) -> dict[str, list[str]]:

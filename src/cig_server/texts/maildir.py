@@ -147,17 +147,13 @@ class Maildir:
 
     def move(self, name: str) -> None:
         """Move a file from tmp/ to new/. One that is not in tmp/ was moved before."""
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(name, name, src_dir_fd=self.tmp, dst_dir_fd=self.new)
-
-    def move_again(self, name: str) -> None:
-        """Move a file that may have been moved before, by a process that ended since."""
         try:
             os.stat(name, dir_fd=self.new, follow_symlinks=False)
         except FileNotFoundError:
-            self.move(name)
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(name, name, src_dir_fd=self.tmp, dst_dir_fd=self.new)
         else:
-            self.drop(name)  # a file system that had kept one half of the rename
+            self.drop(name)  # a file system that has kept one half of a rename
 
     def sync(self) -> None:
         """Have what was moved on disk: new/ first, so that no name is ever missing from both."""
