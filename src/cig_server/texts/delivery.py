@@ -27,7 +27,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,16 +34,14 @@ from typing import TypeVar
 
 from cig_common.clock import Clock
 from cig_server.texts import received
-from cig_server.texts.batch import Boxes, Job
+from cig_server.texts.batch import Job
+from cig_server.texts.courier import BATCH, Courier
 from cig_server.texts.faults import Faults
 from cig_server.texts.maildir import Maildir, Names, storage_error
 from cig_server.texts.model import Copy, Outcome, QueueFacts, StorageError, TextKey
-from cig_server.texts.received import Place, State
-from cig_server.texts.store import TextStore, Work
-from umsg.messages import ReceiptStatus
+from cig_server.texts.received import State
+from cig_server.texts.store import TextStore
 
-BATCH = 64
-"""Texts in one batch."""
 THREADS = 4
 RETRY_SECONDS = 10.0
 """Between attempts to move what could not be moved."""
@@ -78,14 +75,11 @@ class Deliverer:
         self._faults = Faults(clock)
         self._queue: deque[Job] = deque()
         self._under_way: dict[TextKey, Job] = {}
-        self._finished: dict[TextKey, Outcome] = {}
-        """Delivered, and not journalled as done yet: at most what one batch has."""
-        self._doubtful: list[Place] = []
-        self._unfinished = False
         self._retry_at = 0.0
         self._housekeeping_at = 0.0
         self._wake = asyncio.Event()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mailbox")
+        self._courier = Courier(store, self._pool, clock, self._names, self._faults, self.counters)
         self._worker: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -102,11 +96,9 @@ class Deliverer:
         Raises StorageError where the journal cannot be used. A mailbox's fault is no reason not to
         start.
         """
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mailbox")
-        await self._roll_forward()
+        await self._courier.roll_forward()
         await self._clean(ours=True)
         await self._prune()
-        self._stopping = False
         self._worker = asyncio.create_task(self._work(), name="texts-delivery")
 
     async def stop(self) -> None:
@@ -116,17 +108,16 @@ class Deliverer:
         if self._worker is not None:
             await asyncio.wait([self._worker])
             self._worker = None
-        if self._finished:
+        if self._courier.finished:
             with contextlib.suppress(StorageError):  # the next start finds out by itself
-                await self._commit(lambda connection: None)
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
+                await self._courier.commit(lambda connection: None)
+        self._pool.shutdown(wait=False)
 
     async def known(self, key: TextKey) -> Outcome | None:
         """Return what became of a text, None where it is not settled. Raises StorageError."""
-        if key in self._finished:
-            return self._finished[key]
-        row = await self._ask(lambda connection: received.find(connection, key))
+        if key in self._courier.finished:
+            return self._courier.finished[key]
+        row = await self._courier.ask(lambda connection: received.find(connection, key))
         return None if row is None or row.state is State.INTENT else row.outcome
 
     async def deliver(
@@ -164,7 +155,7 @@ class Deliverer:
         now = self._clock.utc()
         if (job := self._under_way.get(key)) is not None:
             await asyncio.wait([self._future(job)])
-        state = await self._commit(
+        state = await self._courier.commit(
             lambda connection: received.refuse(connection, key, content_digest, reason, now)
         )
         if state is State.INTENT:
@@ -172,7 +163,9 @@ class Deliverer:
 
     async def keep_receipt(self, key: TextKey, period: str, sig: bytes) -> None:
         """Keep a receipt's period and signature with its text. Raises StorageError."""
-        await self._commit(lambda connection: received.keep_receipt(connection, key, period, sig))
+        await self._courier.commit(
+            lambda connection: received.keep_receipt(connection, key, period, sig)
+        )
 
     async def probe(self) -> str:
         """Try whether all write mailboxes and the journal can be written.
@@ -181,7 +174,7 @@ class Deliverer:
         tried again.
         """
         wrong = await self._look()
-        if self._unfinished:
+        if self._courier.unfinished:
             self._retry_at = 0.0
             self._wake.set()
         return wrong
@@ -200,16 +193,17 @@ class Deliverer:
                 if not self._stopping:
                     await self._mend()
                 if jobs:
-                    await self._batch(jobs)
+                    await self._courier.carry(jobs)
+                    self._give_back(jobs)
                 elif self._clock.monotonic() >= self._housekeeping_at and not self._stopping:
                     await self._clean(ours=False)
                     await self._prune()
             except StorageError as error:
-                self._unfinished = True
+                self._courier.unfinished = True
                 self._give_back(jobs, error)
             except Exception as error:
                 logger.exception("a batch of texts could not be delivered")
-                self._unfinished = True
+                self._courier.unfinished = True
                 self._give_back(jobs, StorageError(str(self._store.path), f"a fault: {error!r}"))
             if not self._queue:
                 if self._stopping:
@@ -218,7 +212,7 @@ class Deliverer:
 
     async def _rest(self) -> None:
         """Wait for work, or until there may be something to do again."""
-        troubled = self._unfinished or self._faults.text
+        troubled = self._courier.unfinished or self._faults.text
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RETRY_SECONDS if troubled else HOUSEKEEPING_SECONDS):
                 await self._wake.wait()
@@ -226,14 +220,14 @@ class Deliverer:
     async def _mend(self) -> None:
         """Look now and then whether what was wrong is still so; move what is still to be moved."""
         now = asyncio.get_running_loop().time()
-        if now < self._retry_at or not (self._unfinished or self._faults.text):
+        if now < self._retry_at or not (self._courier.unfinished or self._faults.text):
             return
         self._retry_at = now + RETRY_SECONDS
         self.counters["delivery-retries"] += 1
         if self._faults.text:
             await self._look()
-        if self._unfinished:
-            await self._roll_forward()
+        if self._courier.unfinished:
+            await self._courier.roll_forward()
 
     def _give_back(self, jobs: Sequence[Job], error: Exception | None = None) -> None:
         for job in jobs:
@@ -244,132 +238,18 @@ class Deliverer:
             self._under_way.pop(job.key, None)
             job.settle()
 
-    async def _batch(self, jobs: Sequence[Job]) -> None:
-        """Deliver texts, as the rules say; each job is settled when it returns."""
-        rows = await self._ask(
-            lambda connection: received.find_all(connection, [job.key for job in jobs])
-        )
-        todo: list[Job] = []
-        for job in jobs:
-            row = rows.get(job.key)
-            if job.key in self._finished or (row is not None and row.state is not State.INTENT):
-                self.counters["delivered-before"] += 1
-                continue
-            if row is not None:
-                job.begun, job.places, job.copies = True, list(row.places), ()
-            todo.append(job)
-        boxes = Boxes(self._threads)
-        try:
-            await boxes.open(
-                [copy.mailbox for job in todo for copy in job.copies]
-                + [place.mailbox for job in todo for place in job.places]
-            )
-            await self._write(boxes, [job for job in todo if not job.begun])
-            await self._move(boxes, [job for job in todo if job.begun])
-        finally:
-            self._faults.note(boxes.told, boxes.worked)
-            boxes.close()
-        self._give_back(jobs)
-
-    async def _write(self, boxes: Boxes, jobs: Sequence[Job]) -> None:
-        """Steps a and b. Jobs that are ``begun`` afterwards are journalled."""
-        now = self._clock.utc()
-        await asyncio.gather(
-            *(boxes.write(job, [self._names.next(now) for _ in job.copies]) for job in jobs)
-        )
-        await boxes.sync_tmp(jobs)
-        await boxes.drop(place for job in jobs if job.error is not None for place in job.places)
-        whole = [job for job in jobs if job.error is None]
-        if not whole:
-            return
-
-        def intend(connection: sqlite3.Connection) -> None:
-            for job in whole:
-                received.intend(connection, job.key, job.digest, job.reason, job.places, now)
-
-        places = [place for job in whole for place in job.places]
-        try:
-            await self._commit(intend)
-        except StorageError as error:
-            if in_doubt(error):
-                self._doubtful += places
-            else:
-                await boxes.drop(places)
-            for job in whole:
-                job.fail(error)
-        else:
-            for job in whole:
-                job.begun = True
-            self.counters["copies"] += len(places)
-
-    async def _move(self, boxes: Boxes, jobs: Sequence[Job]) -> None:
-        """Step c, of jobs that are journalled."""
-        await boxes.move(jobs)
-        for job in jobs:
-            if job.error is not None:
-                self._unfinished = True
-            else:
-                self._finished[job.key] = Outcome(ReceiptStatus.DELIVERED, job.reason, job.digest)
-
-    async def _roll_forward(self) -> None:
-        """Move what is still to be moved; without a batch under way."""
-        rows = [row for row in await self._ask(received.begun) if row.key not in self._finished]
-        self._unfinished = False
-        for first in range(0, len(rows), BATCH):
-            await self._batch(
-                [
-                    Job(row.key, row.outcome.content_digest, row.outcome.reason, ())
-                    for row in rows[first : first + BATCH]
-                ]
-            )
-
-    # --- the journal ----------------------------------------------------------------------------
-
-    async def _commit(self, work: Work[_Result]) -> _Result:
-        """Have ``work`` written, and with it what is done; remove what was in doubt before."""
-        now, done, doubtful = self._clock.utc(), list(self._finished), list(self._doubtful)
-
-        def write(connection: sqlite3.Connection) -> _Result:
-            received.finish(connection, done)
-            if doubtful:
-                received.try_out(connection, now)
-            return work(connection)
-
-        result = await self._ask(write)
-        for key in done:
-            self._finished.pop(key, None)
-        if doubtful:
-            self._doubtful = [place for place in self._doubtful if place not in doubtful]
-            boxes = Boxes(self._threads)
-            try:
-                await boxes.open(place.mailbox for place in doubtful)
-                await boxes.drop(doubtful)
-            finally:
-                boxes.close()
-        return result
-
-    async def _ask(self, work: Work[_Result]) -> _Result:
-        path = str(self._store.path)
-        try:
-            result = await self._store.run(work)
-        except StorageError as error:
-            self._faults.note({path: error}, ())
-            raise
-        self._faults.note({}, (path,))
-        return result
-
     # --- housekeeping, and looking --------------------------------------------------------------
 
     async def _prune(self) -> None:
         self._housekeeping_at = self._clock.monotonic() + HOUSEKEEPING_SECONDS
         now = self._clock.utc()
-        while await self._commit(lambda connection: received.prune(connection, now)):
+        while await self._courier.commit(lambda connection: received.prune(connection, now)):
             pass
 
     async def _clean(self, *, ours: bool) -> None:
-        rows = await self._ask(received.begun)
+        rows = await self._courier.ask(received.begun)
         keep = {place.name for row in rows for place in row.places}
-        keep.update(place.name for place in self._doubtful)
+        keep.update(place.name for place in self._courier.doubtful)
         now = self._clock.utc()
 
         def clean(box: Maildir) -> int:
@@ -388,7 +268,7 @@ class Deliverer:
         results = await asyncio.gather(*(self._try_out(path) for path in paths))
         now = self._clock.utc()
         try:
-            await self._commit(lambda connection: received.try_out(connection, now))
+            await self._courier.commit(lambda connection: received.try_out(connection, now))
         except StorageError as error:
             results.append(str(error))
         return "; ".join(filter(None, results))
@@ -418,28 +298,15 @@ class Deliverer:
             with Maildir(path) as box:
                 return work(box)
 
+        if self._stopping:
+            raise StorageError(path, "texts are not delivered: we stop")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work_in_it)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work_in_it)
         except OSError as error:
             raise storage_error(path, error) from error
-
-    @property
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            raise StorageError(str(self._store.path), "texts are not delivered: not started")
-        return self._pool
 
     @staticmethod
     def _future(job: Job) -> asyncio.Future[None]:
         if job.future is None:
             raise TypeError("a job of the worker's own")
         return job.future
-
-
-def in_doubt(error: StorageError) -> bool:
-    """Tell whether a commit that failed may be on disk all the same."""
-    cause = error.__cause__
-    if not isinstance(cause, sqlite3.Error):
-        return False
-    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_IOERR)
-    return (code & 0xFF) == sqlite3.SQLITE_IOERR

@@ -169,7 +169,7 @@ class Maildir:
         """Write a small file to tmp/, sync and remove it; see that files may be put into new/."""
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.new, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        self.write(name, lambda file: file.write(bytes(4096)) and None)
+        self.write(name, _write_a_little)
         self.drop(name)
 
     def clean(
@@ -197,6 +197,10 @@ class Maildir:
             number += 1
             oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
         return number, oldest
+
+
+def _write_a_little(file: BinaryIO) -> None:
+    file.write(bytes(4096))
 
 
 def _files(folder: int) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
