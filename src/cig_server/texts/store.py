@@ -165,7 +165,9 @@ class TextStore:
     def _storage(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
-        return StorageError(str(self.path), str(error))
+        storage_error = StorageError(str(self.path), str(error))
+        storage_error.__cause__ = error
+        return storage_error
 
     def _settle(self, jobs: list[_Job]) -> None:
         def settle() -> None:
