@@ -11,17 +11,29 @@ moods, and the smallest time of the rounds counts. The exit code is 1 where a wa
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+import uvloop
+
+from cig_common.clock import SystemClock
+from cig_server.texts import received
+from cig_server.texts.delivery import Deliverer
+from cig_server.texts.model import Copy, TextKey
+from cig_server.texts.store import TextStore
 
 OCTETS = 500
 MOST_TIMES_FLOOR = 1.5
 ROUNDS = 5
-TEXTS = 200
+TEXTS = 1000
+WINDOW = 32
+"""Texts under way at once, as a CRS may send them."""
 
 Way = Callable[[Path, int], float]
 """Passes so many texts in a new folder; returns the seconds that it took, set-up left out."""
@@ -48,7 +60,51 @@ def floor(folder: Path, texts: int) -> float:
     return seconds
 
 
-WAYS: dict[str, Way] = {}
+def into_mailboxes(folder: Path, texts: int) -> float:
+    """Deliver texts into a write mailbox as they come from a CRS: `WINDOW` at once."""
+    return uvloop.run(_into_mailboxes(folder, texts))
+
+
+async def _into_mailboxes(folder: Path, texts: int) -> float:
+    box = _mailbox(folder)
+    store = TextStore(folder, (received.SCHEMA,))
+    await store.open()
+    deliverer = Deliverer(
+        store, mailboxes=lambda: (str(box),), clock=SystemClock(), random_bytes=os.urandom
+    )
+    await deliverer.start()
+    window = asyncio.Semaphore(WINDOW)
+
+    async def one(number: int) -> None:
+        async with window:
+            key = TextKey("tel:+46701234567", f"{number:016}")
+            copy = Copy(str(box), lambda file: _write(file, b"x" * OCTETS))
+            await deliverer.deliver(key, bytes(32), (copy,))
+            await deliverer.keep_receipt(key, "2026-11-1", bytes(129))
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(one(number) for number in range(texts)))
+    seconds = time.perf_counter() - begin
+    await deliverer.stop()
+    await store.close()
+    found = sum(1 for _ in (box / "new").iterdir())
+    if found != texts:
+        raise RuntimeError(f"{found} of {texts} texts arrived")
+    return seconds
+
+
+def _write(file: BinaryIO, octets: bytes) -> None:
+    file.write(octets)
+
+
+def _mailbox(folder: Path) -> Path:
+    box = folder / "box"
+    for name in ("new", "cur", "tmp", "failed"):
+        (box / name).mkdir(parents=True)
+    return box
+
+
+WAYS: dict[str, Way] = {"in": into_mailboxes}
 """Each way that texts go through the gateway, by the name that the table shows."""
 
 
