@@ -75,7 +75,32 @@ interfaces {{
     source map srctel2sip;{bind}
     port {sip_port};
     rtp_port_range {sip_low} {sip_high};
-    messaging true;
+    messaging {messaging};
+  }}
+}}
+
+translate_map users {{
+  rule match "sip:{{number}}@{{discard}}" translation "tel:+{{number}}";
+}}
+translate_map extensions {{
+  rule match "sip:{{ext}}@pbx" translation "tel:+8888;{{ext}}";
+}}
+translate_map users_out {{
+  rule match "tel:+{{number}}" translation "sip:{{number}}@{domain}";
+}}
+translate_map extensions_out {{
+  rule match "tel:+8888;{{ext}}" translation "sip:{{ext}}@pbx";
+}}
+mailboxes {{
+  read {{
+    path "{mail}/from-pbx";
+    map_from translate_map extensions;
+    map_to translate_map users;
+  }}
+  write {{
+    path "{mail}/to-pbx";
+    map_from translate_map users_out;
+    map_to translate_map extensions_out;
   }}
 }}
 """
@@ -100,7 +125,8 @@ class Plan:
     ``any_caller`` lets every SIP caller in, not only the PBX (the demo's ``up``). ``pbx`` is
     where calls to SIP go instead of the SIP phone: ``host:port``, or ``host:port;transport=tcp``.
     ``sip_host`` is the loopback address of the SIP phone and, unless ``sip_everywhere`` leaves
-    out the statement ``bind``, the only one on which the gateway takes SIP.
+    out the statement ``bind``, the only one on which the gateway takes SIP. ``messaging``: texts
+    go to the PBX as SIP MESSAGE too. ``text_folder`` is where the CRS keeps texts.
     """
 
     sip_port: int = 0
@@ -110,6 +136,8 @@ class Plan:
     pbx: str = ""
     sip_host: str = HOST
     sip_everywhere: bool = False
+    messaging: bool = False
+    text_folder: Path | None = None
 
 
 class Environment:
@@ -134,8 +162,15 @@ class Environment:
         self.rtp_ports = range(0)
         self.keys_installed = ""
         """What `cig-cli set-key` said of the gateway's keys."""
+        self.server_environment: dict[str, str] = {}
+        """What `start_server` adds to the environment."""
         self.has_rdrand = bool(has_rdrand())
         self._stack = AsyncExitStack()
+
+    @property
+    def mail(self) -> Path:
+        """The folder of the gateway's mailboxes: ``from-pbx`` is read, ``to-pbx`` written."""
+        return self.folder / "mail"
 
     @property
     def gateway(self) -> tuple[str, int]:
@@ -166,7 +201,13 @@ class Environment:
         self.kms = kms = LabKms()
         months = {*months_for(time.time())}
         self.crs = await self._stack.enter_async_context(
-            CrsServer(kpak=kms.kpak, domain=kms.domain, host=HOST, issued_under=kms.kpak_of)
+            CrsServer(
+                kpak=kms.kpak,
+                domain=kms.domain,
+                host=HOST,
+                issued_under=kms.kpak_of,
+                text_folder=self.plan.text_folder,
+            )
         )
         self.phone = SecurePhone(
             kms.user_keys(SECURE_URI, sorted(months)),
@@ -229,6 +270,7 @@ class Environment:
 
     def _write_configuration(self) -> None:
         (self.folder / "userdata").mkdir(mode=0o700)
+        make_mailboxes(self.mail)
         low, high = ports.rtp_range(2 * _RTP_PORTS)
         self.rtp_ports = range(low, high + 1)
         plan = self.plan
@@ -243,6 +285,8 @@ class Environment:
                 tel_high=low + _RTP_PORTS - 1,
                 sip_low=low + _RTP_PORTS,
                 sip_high=high,
+                mail=self.mail,
+                messaging="true" if plan.messaging else "false",
                 any_source_map=_ANY_SOURCE_MAP if plan.any_caller else "",
                 any_source="\n    source map srcsip2tel;" if plan.any_caller else "",
             )
@@ -275,10 +319,12 @@ class Environment:
                 *("--mgmt-token", str(self.folder / "mgmt-token")),
                 *("--log", str(self.folder / "cig-server.log")),
                 *("--session-log", str(self.folder / "session.log")),
+                *("--texts", str(self.folder / "texts")),
                 # Never the one of a gateway that is installed on this host.
                 *("--notify-script", str(self.folder / "notify.sh")),
             ),
             folder=self.folder,
+            environment=self.server_environment,
         )
         self._stack.push_async_callback(self.server.stop)
 
@@ -326,3 +372,11 @@ class Environment:
         """Give the ends of the gateway's logs."""
         children = [getattr(self, name, None) for name in ("relay", "server")]
         return "\n".join(child.tail() for child in children if child is not None)
+
+
+def make_mailboxes(folder: Path) -> None:
+    """Make the lab's mailboxes, as create_cig_maildir does in an installation."""
+    for box in ("from-pbx", "to-pbx"):
+        for name in ("new", "cur", "tmp", "failed"):
+            (folder / box / name).mkdir(parents=True)
+            (folder / box / name).chmod(0o2770)

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 READY_SECONDS = 30.0
@@ -65,8 +65,16 @@ class Child:
         return self._process.returncode
 
     @staticmethod
-    async def start(name: str, arguments: Sequence[str], *, folder: Path) -> Child:
+    async def start(
+        name: str,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> Child:
         """Start a program and wait until it is ready; raises LabError with the end of its log.
+
+        ``environment`` is added to ours.
 
         It gets a session of its own, so that Ctrl-C reaches us alone, and we stop all in order.
         """
@@ -81,7 +89,7 @@ class Child:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**os.environ, "NOTIFY_SOCKET": str(notify)},
+                    env={**os.environ, **(environment or {}), "NOTIFY_SOCKET": str(notify)},
                     start_new_session=True,
                 )
         except BaseException:

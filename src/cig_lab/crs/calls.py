@@ -23,9 +23,7 @@ from umsg.messages import (
     Growl,
     Hangup,
     Message,
-    Receipt,
     Talk,
-    Text,
     Try,
 )
 from umsg.reasons import Reason
@@ -84,10 +82,6 @@ class CallBook:
                 return self._answer(uri, message)
             case Hangup():
                 return self._hangup(uri, message)
-            case Text() | Receipt():
-                text = "this server stores no texts"
-                error = ErrorMessage(code=ErrorCode.UNSUPPORTED, text=text, mid=message.mid)
-                return [(uri, error)]
         return self._forbid(uri, None, f"{message.TYPE} is not a client's")
 
     def spoilt(self, uri: str, call_id: str) -> list[Delivery]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from cig_lab.crs.calls import CallBook, Delivery
 from cig_lab.crs.stats import CrsStats
+from cig_lab.crs.texts import TextBook
 from umsg.errors import ErrorCode
 from umsg.events import AuthWanted, BadMessage, Event, MessageReceived, ResumeReceived, SessionEnded
-from umsg.messages import Hangup
+from umsg.messages import Hangup, Receipt, Text
 from umsg.session import ServerSession, SessionState
 
 ABSENCE = 60.0
@@ -70,6 +71,7 @@ class CrsCore:
         keepalive: int,
         verify_auth: VerifyAuth,
         calls: CallBook,
+        texts: TextBook,
         stats: CrsStats,
         utc: Callable[[], int],
         random_bytes: Callable[[int], bytes],
@@ -81,6 +83,7 @@ class CrsCore:
         self._keepalive = keepalive
         self._verify_auth = verify_auth
         self._calls = calls
+        self._texts = texts
         self._stats = stats
         self._utc = utc
         self._random_bytes = random_bytes
@@ -140,6 +143,22 @@ class CrsCore:
                 del self._connections[number]
         return found
 
+    def room(self, number: int, now: float) -> bool:
+        """Take note that a connection has room; tells whether `outputs` has a part of a text.
+
+        Parts are not among what `outputs` gives unasked, so that calls' messages never wait long.
+        """
+        connection = self._connections.get(number)
+        uri = connection.uri if connection is not None else None
+        if connection is None or uri is None or self._online.get(uri) != number:
+            return False
+        if connection.session.state is not SessionState.OPEN:
+            return False
+        messages = self._texts.next_parts(uri)
+        for message in messages:
+            connection.session.send(message, now)
+        return bool(messages)
+
     def next_deadline(self) -> float | None:
         """Return when `handle_timer` wants to be called, None if never."""
         deadlines = [c.session.next_deadline() for c in self._connections.values()]
@@ -175,6 +194,8 @@ class CrsCore:
                 self._stats.bad_messages += 1
                 if uri is not None and event.id is not None:
                     self._deliver(self._calls.spoilt(uri, event.id), now)
+            case MessageReceived(Text() | Receipt() as message) if uri is not None:
+                self._deliver(self._texts.receive(uri, message, self._online), now)
             case MessageReceived(message) if uri is not None:
                 deliveries = self._calls.receive(
                     uri, message, online=self._online, known=self._known
@@ -208,9 +229,10 @@ class CrsCore:
         if standing:
             self._returned[uri] = _Returned(now + RESUME_WITHIN, set(standing))
         self._stats.welcomed += 1
-        connection.session.accept(0, now)
+        connection.session.accept(self._texts.pending(uri), now)
         for hangup in self._farewells.pop(uri, ()):
             connection.session.send(hangup, now)
+        self._deliver(self._texts.welcomed(uri), now)
 
     def _ended(self, event: SessionEnded, number: int, connection: _Connection, now: float) -> None:
         if event.code is ErrorCode.PROTOCOL and not event.by_peer:

@@ -8,7 +8,9 @@ causes is counted and ends that connection or packet alone.
 import asyncio
 import secrets
 import socket
+import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
@@ -18,10 +20,14 @@ from cig_lab.crs.certificate import ALPN, make_certificate
 from cig_lab.crs.core import MAX_CONNECTIONS, MAX_STRANGERS, CrsCore
 from cig_lab.crs.forwarder import Forwarder
 from cig_lab.crs.stats import CrsStats
+from cig_lab.crs.text_store import TextStore
+from cig_lab.crs.texts import TextBook, honest
 
 HANDSHAKE_TIMEOUT = 10.0
 MAX_UNSENT = 1 << 20
 """Octets waiting for a client that does not read, after which it is cut off."""
+ROOM = 1 << 16
+"""Octets waiting for a client above which it gets no part of a text."""
 _RECEIVE_BUFFER = 4 << 20
 
 
@@ -33,6 +39,8 @@ class CrsServer:
     the server is stopped and started again. `leg_addr` is the IP address that clients
     are told to send media to, by default `host`. `tamper` may alter what is handed on.
     `max_strangers` limits the connections of one IP address that are not welcomed yet.
+    Texts are kept in `text_folder`, which a server that is started again reads; without one they
+    are in a temporary folder that goes with this object.
     `issued_under` is the KMS's word on which keys count (`LabKms.kpak_of`), where it is asked.
     """
 
@@ -49,10 +57,13 @@ class CrsServer:
         tamper: Tamper | None = None,
         max_strangers: int = MAX_STRANGERS,
         issued_under: IssuedUnder | None = None,
+        text_folder: Path | None = None,
     ) -> None:
         self.stats = CrsStats()
         self.tamper = tamper
         """May be set at any time; applies to bang, growl and talk handed on from then on."""
+        self.text_tamper = honest
+        """May be set at any time; applies to parts of texts and receipts handed on from then on."""
         self.accepting = True
         """While False, new TCP connections are closed at once."""
         self._kpak = kpak
@@ -64,6 +75,8 @@ class CrsServer:
         self._keepalive = keepalive
         self._leg_addr = leg_addr
         self._max_strangers = max_strangers
+        self._own_folder = None if text_folder else tempfile.TemporaryDirectory(prefix="cig-crs-")
+        self._text_folder = text_folder or Path(self._own_folder.name if self._own_folder else "")
         self._certificate = make_certificate(host, domain)
         self._connections: dict[int, _Connection] = {}
         self._handshakes: set[_Connection] = set()
@@ -112,12 +125,15 @@ class CrsServer:
             stats=self.stats,
             tamper=lambda message: self.tamper(message) if self.tamper else message,
         )
+        texts = TextBook(TextStore(self._text_folder), self.stats)
+        texts.tamper = lambda message: self.text_tamper(message)
         self._core = CrsCore(
             domain=self._domain,
             certificate_digest=self.certificate_sha256,
             keepalive=self._keepalive,
             verify_auth=Authenticator(self._kpak, self._issued_under),
             calls=calls,
+            texts=texts,
             stats=self.stats,
             utc=lambda: int(time.time()),
             random_bytes=secrets.token_bytes,
@@ -225,12 +241,27 @@ class CrsServer:
             connection = self._connections.get(output.connection)
             if connection is not None:
                 connection.write(output.data, close=output.close)
+        self._send_texts()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         deadline = self._core.next_deadline()
         if deadline is not None and self._server is not None:
             self._timer = asyncio.get_running_loop().call_at(deadline, self._on_timer)
+
+    def _send_texts(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for number, connection in list(self._connections.items()):
+            while connection.has_room and self._core.room(number, now):
+                for output in self._core.outputs():
+                    other = self._connections.get(output.connection)
+                    if other is not None:
+                        other.write(output.data, close=output.close)
+
+    def has_room(self) -> None:
+        """A connection can take more."""
+        if self._server is not None:
+            self._flush()
 
     def _on_timer(self) -> None:
         try:
@@ -245,6 +276,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, server: CrsServer) -> None:
         self.gone = False
+        self._full = False
         self._server = server
         self._number: int | None = None
         self._transport: asyncio.Transport | None = None
@@ -263,6 +295,7 @@ class _Connection(asyncio.Protocol):
     def opened(self, number: int, transport: asyncio.Transport) -> None:
         """Go on under TLS, as connection `number`."""
         self._number, self._transport = number, transport
+        transport.set_write_buffer_limits(high=ROOM)
         early, self._early = self._early, b""
         self._server.received(number, early)
 
@@ -271,6 +304,18 @@ class _Connection(asyncio.Protocol):
             self._early += data
         else:
             self._server.received(self._number, data)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a part of a text may be written now."""
+        return not self._full and not self.gone and self._number is not None
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._server.has_room()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.gone = True

@@ -24,6 +24,11 @@ class CrsStats:
     internal_errors: int = 0
     calls: int = 0
     calls_now: int = 0
+    texts: int = 0
+    """Texts kept."""
+    texts_again: int = 0
+    """Texts that were sent once more after that."""
+    receipts: int = 0
     stun_bound: int = 0
     """Binding requests answered."""
     stun_refused: int = 0

@@ -66,6 +66,12 @@ class CrsLink:
             self.last_error = str(error)
         self._flush()
 
+    async def room(self) -> None:
+        """Wait until little waits to be sent; returns at once while there is no connection."""
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                await self._writer.drain()
+
     def resume(self, ids: list[str]) -> None:
         """Name the calls that we still hold, upon `Welcomed`."""
         if self._session is not None:
@@ -87,6 +93,7 @@ class CrsLink:
         reader, self._writer = await asyncio.open_connection(
             host, port, ssl=_context(), server_hostname=host
         )
+        self._writer.transport.set_write_buffer_limits(high=_CHUNK)
         tls: ssl.SSLObject = self._writer.get_extra_info("ssl_object")
         digest = hashlib.sha256(tls.getpeercert(binary_form=True) or b"").digest()
         if not hmac.compare_digest(digest, self._pin):

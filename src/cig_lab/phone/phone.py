@@ -8,12 +8,15 @@ import base64
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cig_lab.phone.call import DTMF, SecureCall
 from cig_lab.phone.crypto import PhoneCrypto
 from cig_lab.phone.link import CrsLink
 from cig_lab.phone.media import SecureMedia
+from cig_lab.phone.mime import Attachment, ReceivedText
+from cig_lab.phone.text_crypto import TextKeys
+from cig_lab.phone.texts import PhoneTexts, SentText
 from mikey_sakke.errors import MikeySakkeError
 from mikey_sakke.keys import UserKeys
 from umsg.call import CallMachine
@@ -52,6 +55,7 @@ class SecurePhone:
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused = 0
         self.link = CrsLink(self._crypto, crs, pin, self._session_event)
+        self.texts = PhoneTexts(TextKeys(keys), self.link)
 
     @property
     def uri(self) -> str:
@@ -82,6 +86,26 @@ class SecurePhone:
         call.bang(mikey)
         return call
 
+    async def send_text(
+        self,
+        number: str,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        auto_submitted: str = "no",
+    ) -> SentText:
+        """Send a text to a number (``+8888w101``) or tel URI; raises ValueError, MikeySakkeError.
+
+        It is sealed when this returns; that it was stored, and what became of it, is told by what
+        is returned.
+        """
+        uri = dialled_uri(number)
+        return self.texts.send(uri, text, attachments, auto_submitted=auto_submitted)
+
+    async def next_text(self) -> ReceivedText:
+        """Wait for the next text that comes."""
+        return await self.texts.next()
+
     async def incoming(self) -> SecureCall:
         """Wait for the next call; it growls already."""
         return await self._incoming.get()
@@ -93,6 +117,7 @@ class SecurePhone:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.texts.stop()
         await self.link.close()
 
     def _add(self, call: SecureCall) -> SecureCall:
@@ -104,10 +129,13 @@ class SecurePhone:
         match event:
             case Welcomed():
                 self.link.resume(list(self._calls))
+                self.texts.welcomed()
             case Resumed(alive, lost):
                 self._resumed(alive, lost)
             case MessageReceived(message):
                 self._message(message)
+            case ErrorReceived(code, text, _, mid) if mid is not None:
+                self.texts.error(mid, code, text)
             case ErrorReceived(code, text, call_id, _):
                 call = self._calls.get(call_id or "")
                 if call is not None:
@@ -123,6 +151,8 @@ class SecurePhone:
             call.flush()
 
     def _message(self, message: Message) -> None:
+        if self.texts.message(message):
+            return
         call = self._calls.get(getattr(message, "id", ""))
         if call is not None:
             try:
