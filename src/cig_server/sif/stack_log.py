@@ -51,4 +51,6 @@ class StackLog:
             return
         missed, self._throttle.suppressed = self._throttle.suppressed, 0
         note = f" (and {missed} more lines before it)" if missed else ""
-        logger.warning("%s%s", message.strip()[:300], note)
+        # Behind the first line the stack prints the whole packet, which may be somebody's text.
+        line = message.strip().partition("\n")[0].rstrip()
+        logger.warning("%s%s", line[:300], note)

@@ -32,3 +32,11 @@ def test_what_was_left_out_is_told(caplog):
     assert len(messages) == BURST + 1
     assert messages[-1] == "bad packet (and 5 more lines before it)"
     assert log.lines == BURST + 6
+
+
+def test_the_packet_that_the_stack_prints_is_left_out(caplog):
+    with caplog.at_level(logging.WARNING):
+        StackLog().write("Error processing packet: Missing Via:\r\nMESSAGE\r\n\r\nsesame\n", 10.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Error processing packet: Missing Via:"
+    ]
