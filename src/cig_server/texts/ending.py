@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ends of texts for the secure side: stored, receipted, or given up.
+
+The rules:
+
+1. Stored: the message is removed from its mailbox and new/ is synced, and only then the row says
+   so. In between a crash costs one more sending of the same octets, which the CRS knows. Many at
+   once share the syncs.
+2. Given up: the message goes to failed/ with its reason, the sender is told where a write mailbox
+   or SIP takes it, and then the row is dropped. Each of these steps does nothing the second time.
+3. A receipt counts when its recipient signed it. Refused: the sender is told. Either way the row is
+   dropped.
+4. Who sent automatically is told nothing, so that two machines never talk for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import Protocol
+
+from cig_common.clock import Clock
+from cig_common.errors import CigError, CryptoError
+from cig_common.texts.content import TextContent
+from cig_server.texts import failed, outbox_store
+from cig_server.texts.maildir import storage_error
+from cig_server.texts.model import StorageError
+from cig_server.texts.notices import refusal_notice
+from cig_server.texts.outbox_store import Row, RowState
+from cig_server.texts.preparing import TextSealing
+from cig_server.texts.read_mailbox import Candidate, remove
+from cig_server.texts.sealed_files import SealedFiles
+from cig_server.texts.store import TextStore
+from umsg.messages import Receipt, ReceiptStatus
+
+logger = logging.getLogger("Texts")
+
+
+class Notifying(Protocol):
+    """Who brings a notice to the sender (`texts.incoming.Incoming`)."""
+
+    async def deliver_local(
+        self, *, from_uri: str, to_uri: str, mid: str, content: TextContent
+    ) -> bool:
+        """Deliver a text of our own; False where nobody takes it. Raises StorageError."""
+        ...
+
+
+class Ending:
+    """Brings texts to their ends; ``counters`` is the sending side's."""
+
+    def __init__(
+        self,
+        *,
+        store: TextStore,
+        files: SealedFiles,
+        crypto: TextSealing,
+        notify: Notifying,
+        clock: Clock,
+        counters: Counter[str],
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._crypto = crypto
+        self._notify = notify
+        self._clock = clock
+        self._counters = counters
+        self._stored: list[tuple[Row, asyncio.Future[None]]] = []
+        self._batch: asyncio.Task[None] | None = None
+
+    async def stored(self, row: Row) -> None:
+        """Take a text off the outbox; on disk when it returns. Raises StorageError."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stored.append((row, future))
+        if self._batch is None or self._batch.done():
+            self._batch = asyncio.create_task(self._finish_all(), name="texts-stored")
+        await future
+
+    async def given_up(self, row: Row, reason: str) -> None:
+        """End a text that cannot be sent. Raises StorageError."""
+        self.count_failed()
+        logger.warning("text %s to %s was given up: %s", row.mid, row.to_uri, reason)
+        if row.source is not None:
+            await self.put_aside(row.source.mailbox, row.source.name, reason, row.source.ino)
+        await self._tell(row, reason)
+        await self._store.run(lambda connection: outbox_store.drop(connection, [row.mid]))
+        await asyncio.to_thread(self._files.drop, [row.mid])
+
+    def count_failed(self) -> None:
+        """Count a message that was given up."""
+        self._counters["failed"] += 1
+
+    async def put_aside(self, mailbox: str, name: str, reason: str, ino: int | None = None) -> None:
+        """Move a message to failed/. Raises StorageError."""
+        try:
+            kept = await asyncio.to_thread(
+                failed.put_aside, mailbox, name, reason, self._clock.utc(), ino
+            )
+        except OSError as error:
+            raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None
+        if kept:
+            logger.warning("%s/failed/%s: %s", mailbox, kept, reason)
+
+    async def receipt(self, receipt: Receipt) -> Row | None:
+        """Take a receipt; gives its text, None where it is none of ours or forged.
+
+        Raises CigError where it could not be checked.
+        """
+        row = await self._store.run(lambda connection: outbox_store.find(connection, receipt.mid))
+        if row is None or row.state is RowState.QUEUED:
+            self._counters["receipts-unknown"] += 1
+            return None
+        try:
+            await self._crypto.check_receipt(receipt, content_digest=row.digest, signer=row.to_uri)
+        except CryptoError as error:
+            if error.retryable:
+                raise
+            self._counters["receipts-forged"] += 1
+            logger.warning("the receipt of text %s is not %s's: %s", row.mid, row.to_uri, error)
+            return None
+        return row
+
+    async def receipted(self, row: Row, receipt: Receipt) -> None:
+        """Take what a good receipt says, once the text is off the outbox. Raises StorageError."""
+        self._counters[f"receipts-{receipt.status.value}"] += 1
+        if receipt.status is ReceiptStatus.REFUSED:
+            logger.warning("text %s was refused by %s", row.mid, row.to_uri)
+            await self._tell(row, receipt.reason or "")
+        await self._store.run(lambda connection: outbox_store.drop(connection, [row.mid]))
+
+    async def stop(self) -> None:
+        """Wait for what is being taken off."""
+        if self._batch is not None:
+            await asyncio.gather(self._batch, return_exceptions=True)
+
+    # --- the inside -----------------------------------------------------------------------------
+
+    async def _finish_all(self) -> None:
+        while self._stored:
+            batch, self._stored = self._stored, []
+            try:
+                await self._finish([row for row, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                self._counters["sent"] += len(batch)
+                for _, future in batch:
+                    if not future.done():
+                        future.set_result(None)
+
+    async def _finish(self, rows: list[Row]) -> None:
+        sources: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for row in rows:
+            if row.source is not None:
+                sources[row.source.mailbox].append(row.source)
+        for mailbox, candidates in sources.items():
+            try:
+                await asyncio.to_thread(remove, candidates)
+            except OSError as error:
+                raise storage_error(mailbox, error) from None
+        mids, now = [row.mid for row in rows], self._clock.utc()
+        await self._store.run(lambda connection: outbox_store.finish(connection, mids, now))
+        await asyncio.to_thread(self._files.drop, [row.mid for row in rows if row.sealed is None])
+
+    async def _tell(self, row: Row, reason: str) -> None:
+        if row.automatic:
+            return
+        content = refusal_notice(
+            sent_at=datetime.fromtimestamp(row.written, UTC),
+            to_uri=row.to_uri,
+            reason=reason,
+            now=datetime.fromtimestamp(self._clock.utc(), UTC),
+        )
+        try:
+            told = await self._notify.deliver_local(
+                from_uri=row.to_uri, to_uri=row.from_uri, mid=row.mid, content=content
+            )
+        except StorageError:
+            raise
+        except CigError as error:
+            logger.warning("the sender of text %s could not be told: %s", row.mid, error)
+            return
+        self._counters["notices" if told else "notices-for-nobody"] += 1

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The outbox on disk: texts for the secure side, from when they are accepted until receipted.
+
+A row is ``queued`` while its content is not sealed (texts from SIP, and notices), ``sealed`` from
+then until the CRS has it, and ``stored`` until its recipient's receipt has come, or for
+`RECEIPT_SECONDS`. A message of a mailbox has a row from when it is sealed on. Sealed content of
+more than `IN_ROW` octets is in a file of its own, ``out/MID``, synced before its row is written.
+What is sent again is sent from here: the same octets.
+
+The functions run in the store's thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from cig_server.texts.model import Origin
+from cig_server.texts.read_mailbox import Candidate
+from umsg.texts import JOURNAL_SECONDS, Envelope
+
+IN_ROW = 64 << 10
+RECEIPT_SECONDS = JOURNAL_SECONDS + 86_400
+"""How long a receipt is waited for: a text can come as long as this, and its receipt then."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+    mid TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    from_uri TEXT NOT NULL,
+    to_uri TEXT NOT NULL,
+    written REAL NOT NULL,
+    automatic INTEGER NOT NULL,
+    since REAL NOT NULL,
+    due REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '',
+    content BLOB,
+    mikey BLOB,
+    digest BLOB,
+    sealed BLOB,
+    length INTEGER,
+    mailbox TEXT,
+    name TEXT,
+    ino INTEGER,
+    mtime_ns INTEGER,
+    size INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS outbox_due ON outbox (state, due);
+CREATE INDEX IF NOT EXISTS outbox_since ON outbox (state, since);
+"""
+
+
+class RowState(StrEnum):
+    """How far a text is."""
+
+    QUEUED = "queued"
+    SEALED = "sealed"
+    STORED = "stored"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text in the outbox. Times are seconds since 1970: ``written`` is the message's Date.
+
+    ``automatic``: no person wrote it. ``content`` is its MIME entity while it is queued; ``sealed``
+    its sealed content, None where that is in a file. ``source`` is the message in a mailbox.
+    """
+
+    mid: str
+    state: RowState
+    origin: Origin
+    from_uri: str
+    to_uri: str
+    written: float
+    automatic: bool
+    since: float
+    due: float
+    attempts: int = 0
+    error: str = ""
+    content: bytes | None = None
+    mikey: bytes = b""
+    digest: bytes = b""
+    sealed: bytes | None = None
+    length: int = 0
+    source: Candidate | None = None
+
+    @property
+    def envelope(self) -> Envelope:
+        """What its part 0 has beside data."""
+        return Envelope(self.mid, self.from_uri, self.to_uri, self.mikey)
+
+
+_COLUMNS = (
+    "mid, state, origin, from_uri, to_uri, written, automatic, since, due, attempts, error, "
+    "content, mikey, digest, sealed, length, mailbox, name, ino, mtime_ns, size"
+)
+
+
+def insert(connection: sqlite3.Connection, row: Row) -> None:
+    """Add a row."""
+    source = row.source
+    named = (None,) * 5
+    if source is not None:
+        named = (source.mailbox, source.name, source.ino, source.mtime_ns, source.size)  # type: ignore[assignment]
+    marks = ", ".join("?" * 21)
+    connection.execute(
+        f"INSERT INTO outbox ({_COLUMNS}) VALUES ({marks})",
+        (row.mid, row.state.value, row.origin.value, row.from_uri, row.to_uri, row.written,
+         row.automatic, row.since, row.due, row.attempts, row.error, row.content, row.mikey,
+         row.digest, row.sealed, row.length, *named),
+    )  # fmt: skip
+
+
+def find(connection: sqlite3.Connection, mid: str) -> Row | None:
+    """Give a row, or None."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM outbox WHERE mid = ?", (mid,)).fetchone()
+    return None if found is None else _row(found)
+
+
+def due(connection: sqlite3.Connection, now: float, busy: Collection[str], most: int) -> list[str]:
+    """Give the mids of texts whose time has come, oldest first, without those that are busy."""
+    rows = connection.execute(
+        "SELECT mid FROM outbox WHERE state IN ('queued', 'sealed') AND due <= ? "
+        "ORDER BY since LIMIT ?",
+        (now, most + len(busy)),
+    )
+    return [mid for (mid,) in rows if mid not in busy][:most]
+
+
+def next_due(connection: sqlite3.Connection, now: float) -> float | None:
+    """Give when the next text's time comes after ``now``, or None."""
+    (when,) = connection.execute(
+        "SELECT min(due) FROM outbox WHERE state IN ('queued', 'sealed') AND due > ?", (now,)
+    ).fetchone()
+    return None if when is None else float(when)
+
+
+def older(connection: sqlite3.Connection, than: float, most: int) -> list[str]:
+    """Give the mids of texts that arrived before ``than`` and are not stored, oldest first."""
+    rows = connection.execute(
+        "SELECT mid FROM outbox WHERE state IN ('queued', 'sealed') AND since < ? "
+        "ORDER BY since LIMIT ?",
+        (than, most),
+    )
+    return [mid for (mid,) in rows]
+
+
+def claimed(connection: sqlite3.Connection, mailbox: str) -> set[tuple[str, int, int, int]]:
+    """Give the identities (name, inode, time, size) of a mailbox's messages that have a row."""
+    rows = connection.execute(
+        "SELECT name, ino, mtime_ns, size FROM outbox WHERE state = 'sealed' AND mailbox = ?",
+        (mailbox,),
+    )
+    return {(name, ino, mtime_ns, size) for name, ino, mtime_ns, size in rows}
+
+
+def seal(
+    connection: sqlite3.Connection,
+    mid: str,
+    *,
+    mikey: bytes,
+    digest: bytes,
+    sealed: bytes | None,
+    length: int,
+) -> None:
+    """Turn a queued row into a sealed one."""
+    connection.execute(
+        "UPDATE outbox SET state = 'sealed', content = NULL, mikey = ?, digest = ?, sealed = ?, "
+        "length = ? WHERE mid = ?",
+        (mikey, digest, sealed, length, mid),
+    )
+
+
+def postpone(connection: sqlite3.Connection, mid: str, due_at: float, error: str) -> None:
+    """Note a failed attempt, and when the next one is due."""
+    connection.execute(
+        "UPDATE outbox SET due = ?, attempts = attempts + 1, error = ? WHERE mid = ?",
+        (due_at, error, mid),
+    )
+
+
+def finish(connection: sqlite3.Connection, mids: Collection[str], now: float) -> None:
+    """Note that the CRS has these texts; their content is dropped."""
+    connection.executemany(
+        "UPDATE outbox SET state = 'stored', sealed = NULL, content = NULL, mailbox = NULL, "
+        "name = NULL, due = ? WHERE mid = ?",
+        [(now + RECEIPT_SECONDS, mid) for mid in mids],
+    )
+
+
+def drop(connection: sqlite3.Connection, mids: Collection[str]) -> None:
+    """Remove rows."""
+    connection.executemany("DELETE FROM outbox WHERE mid = ?", [(mid,) for mid in mids])
+
+
+def prune(connection: sqlite3.Connection, now: float) -> int:
+    """Remove stored texts whose receipt is not waited for any more; gives how many."""
+    return connection.execute(
+        "DELETE FROM outbox WHERE state = 'stored' AND due < ?", (now,)
+    ).rowcount
+
+
+def in_files(connection: sqlite3.Connection) -> set[str]:
+    """Give the mids whose sealed content is in a file."""
+    rows = connection.execute("SELECT mid FROM outbox WHERE state = 'sealed' AND sealed IS NULL")
+    return {mid for (mid,) in rows}
+
+
+def counts(connection: sqlite3.Connection) -> tuple[int, float | None, str]:
+    """Give how many texts are not stored, since when the oldest waits, and the last error."""
+    number, oldest = connection.execute(
+        "SELECT count(*), min(since) FROM outbox WHERE state IN ('queued', 'sealed')"
+    ).fetchone()
+    error = connection.execute(
+        "SELECT error FROM outbox WHERE state IN ('queued', 'sealed') AND error != '' "
+        "ORDER BY due DESC LIMIT 1"
+    ).fetchone()
+    return number, oldest, error[0] if error else ""
+
+
+def _row(found: tuple[object, ...]) -> Row:
+    values = list(found)
+    mailbox, name, ino, mtime_ns, size = values[16:]
+    source = None
+    if mailbox is not None:
+        source = Candidate(mtime_ns, name, ino, size, mailbox)  # type: ignore[arg-type]
+    values[1], values[2] = RowState(str(values[1])), Origin(str(values[2]))
+    values[6] = bool(values[6])
+    for index, empty in ((12, b""), (13, b""), (15, 0)):
+        values[index] = empty if values[index] is None else values[index]
+    return replace(Row(*values[:16]), source=source)  # type: ignore[arg-type]

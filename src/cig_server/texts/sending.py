@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts to the secure side: from mailboxes and from SIP to the CRS, until it has them on disk.
+
+The rules:
+
+1. At most `WINDOW` texts are under way at once, each in a task of its own; all others stay where
+   they are, on disk. So a queue of any length costs the same memory.
+2. What is in the outbox already goes first, the oldest first; then come the mailboxes in turn.
+3. Without a connection to the CRS nothing is begun. Where nothing can be sealed (no relay, no keys)
+   or kept (a full disk), nothing is begun for `PAUSE_SECONDS`; `trouble` says why.
+4. A message that fails by its own fault is put aside, and keeps no other waiting.
+
+`outbox` has the way of one text, `preparing` its beginning, `ending` its ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from cig_common.clock import Clock
+from cig_common.config import Configuration, Mailbox, MailboxKind
+from cig_common.errors import CigError
+from cig_common.texts.content import TextContent
+from cig_server.texts import failed, outbox_store
+from cig_server.texts.ending import Ending, Notifying
+from cig_server.texts.flight import Flight, PartLink
+from cig_server.texts.model import Origin, QueueFacts, StorageError
+from cig_server.texts.outbox import (
+    DOWN_SECONDS,
+    Action,
+    Input,
+    OutgoingText,
+    backoff,
+    of_error,
+    too_old,
+)
+from cig_server.texts.outbox_store import Row, RowState
+from cig_server.texts.overdue import give_up_old
+from cig_server.texts.preparing import OwnFaultError, Preparing, TextSealing
+from cig_server.texts.read_mailbox import Identity, NotYetError, scan
+from cig_server.texts.sealed_files import SealedFiles
+from cig_server.texts.store import TextStore
+from cig_server.texts.watch import Found, ReadMailboxes
+from umsg.errors import ErrorCode
+from umsg.messages import Receipt
+
+WINDOW = 16
+PAUSE_SECONDS = 5.0
+_PRUNE_SECONDS = 3600.0
+
+logger = logging.getLogger("Texts")
+
+
+class Sending:
+    """The way out. ``own_uri`` gives the gateway's tel URI, None without keys; ``retry_seconds``
+    how long a text is tried; ``folder`` is the state folder. The store is open, and has
+    `outbox_store.SCHEMA`.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Configuration],
+        store: TextStore,
+        crypto: TextSealing,
+        link: PartLink,
+        own_uri: Callable[[], str | None],
+        notify: Notifying,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        folder: Path,
+        retry_seconds: Callable[[], float],
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._config = config
+        self._store = store
+        self._link = link
+        self._own_uri = own_uri
+        self._clock = clock
+        self._retry_seconds = retry_seconds
+        self._files = SealedFiles(folder)
+        self._preparing = Preparing(
+            store=store,
+            files=self._files,
+            crypto=crypto,
+            clock=clock,
+            random_bytes=random_bytes,
+            folder=folder,
+        )
+        self._ending = Ending(
+            store=store,
+            files=self._files,
+            crypto=crypto,
+            notify=notify,
+            clock=clock,
+            counters=self.counters,
+        )
+        self._wake = asyncio.Event()
+        self._mailboxes = ReadMailboxes(self._wake.set, clock)
+        self._flights: dict[str, Flight | None] = {}
+        """By mid, what is under way; None while it is being prepared."""
+        self._taken: dict[str, set[Identity]] = {}
+        self._begun = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._worker: asyncio.Task[None] | None = None
+        self._paused_until = 0.0
+        self._down_since: float | None = clock.monotonic()
+        self._pruned_at = 0.0
+        self._fault = ""
+        self._stopping = False
+
+    @property
+    def trouble(self) -> str:
+        """What keeps texts from being sent at present, other than the CRS; empty if nothing."""
+        return "; ".join(filter(None, (self._fault, self._mailboxes.trouble)))
+
+    async def start(self) -> None:
+        """Begin to send. Raises StorageError where the outbox cannot be used."""
+        wanted = await self._store.run(outbox_store.in_files)
+        try:
+            await asyncio.to_thread(self._files.prepare, wanted)
+        except OSError as error:
+            raise StorageError(str(self._store.path.parent), str(error.strerror)) from None
+        self._down_since = None if self._link.connected else self._clock.monotonic()
+        self.reconfigured()
+        self._worker = asyncio.create_task(self._work(), name="texts-sending")
+
+    async def stop(self) -> None:
+        """Begin nothing more; what is under way stays in the outbox."""
+        self._stopping = True
+        tasks = [task for task in (self._worker, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._mailboxes.stop()
+        await self._ending.stop()
+
+    def reconfigured(self) -> None:
+        """Watch the mailboxes of the configuration in use."""
+        boxes = [box for box in self._config().mailboxes if box.kind is MailboxKind.READ]
+        self._mailboxes.configure(boxes)
+
+    async def accept(
+        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+    ) -> str:
+        """Take a text to send; on disk when it returns its mid. Raises CigError."""
+        row = await self._preparing.accept(
+            from_uri=from_uri, to_uri=to_uri, content=content, origin=origin
+        )
+        self.counters["accepted"] += 1
+        self._wake.set()
+        return row.mid
+
+    async def facts(self) -> list[QueueFacts]:
+        """Give the outbox, and the read mailboxes: ``waiting`` are the messages in new/."""
+        number, oldest, error = await self._store.run(outbox_store.counts)
+        found = [QueueFacts("crs", "outgoing", number, oldest, error=error)]
+        boxes = [box for box in self._config().mailboxes if box.kind is MailboxKind.READ]
+        return found + [await asyncio.to_thread(self._look, box) for box in boxes]
+
+    def _look(self, box: Mailbox) -> QueueFacts:
+        now = self._clock.utc()
+        try:
+            found = scan(box.path, now=now, most=1)
+        except OSError as error:
+            return QueueFacts("read", box.path, 0, None, error=str(error.strerror), error_at=now)
+        aside = failed.count(box.path)
+        return QueueFacts("read", box.path, found.total, found.oldest, aside)
+
+    # --- what is heard --------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """The CRS has welcomed us."""
+        self._down_since = None
+        self._wake.set()
+
+    def lost(self) -> None:
+        """The connection is gone: what is under way begins anew with the next one."""
+        self._down_since = self._clock.monotonic()
+        for flight in self._flights.values():
+            if flight is not None:
+                flight.hear(Input.LOST, "the connection to the CRS broke")
+
+    def stored(self, mid: str) -> None:
+        """The CRS has a text."""
+        flight = self._flights.get(mid)
+        if flight is not None:
+            flight.hear(Input.STORED)
+        elif mid not in self._flights:
+            self._spawn(self._late(mid))
+
+    def error(self, mid: str, code: ErrorCode, text: str) -> None:
+        """The CRS has a text's error."""
+        flight = self._flights.get(mid)
+        if flight is not None:
+            flight.hear(of_error(code), f"the CRS says {code.value}: {text}")
+
+    def receipt(self, receipt: Receipt) -> None:
+        """A recipient says what became of a text."""
+        self._spawn(self._receipt(receipt))
+
+    async def _late(self, mid: str) -> None:
+        row = await self._store.run(lambda connection: outbox_store.find(connection, mid))
+        if row is not None and row.state is RowState.SEALED and mid not in self._flights:
+            await self._ending.stored(row)
+
+    async def _receipt(self, receipt: Receipt) -> None:
+        row = await self._ending.receipt(receipt)
+        if row is None:
+            return
+        flight = self._flights.get(row.mid)
+        if flight is not None:
+            flight.hear(Input.STORED)
+        if row.state is RowState.SEALED:
+            await self._ending.stored(row)
+        await self._ending.receipted(row, receipt)
+
+    # --- the worker -----------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            pause = PAUSE_SECONDS
+            try:
+                pause = await self._turn()
+            except CigError as error:
+                self._hold(str(error))
+            except Exception:
+                logger.exception("sending texts failed in a way not foreseen")
+                self._hold("a fault of our own, see cig.log")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _turn(self) -> float:
+        """Begin what can be begun; gives in how many seconds to look again."""
+        now = self._clock.monotonic()
+        await self._keep_house(now)
+        own = self._own_uri()
+        if not self._link.connected or own is None:
+            return DOWN_SECONDS / 10
+        if now < self._paused_until:
+            return self._paused_until - now
+        while self._begun < WINDOW:
+            if not await self._begin_row() and not await self._begin_message(own):
+                break
+        due = await self._store.run(
+            lambda connection: outbox_store.next_due(connection, self._clock.utc())
+        )
+        waits = [self._mailboxes.next_scan()]
+        if due is not None:
+            waits.append(due - self._clock.utc())
+        return max(0.05, min(waits)) if self._begun < WINDOW else 60.0
+
+    async def _begin_row(self) -> bool:
+        busy = frozenset(self._flights)
+        mids = await self._store.run(
+            lambda connection: outbox_store.due(connection, self._clock.utc(), busy, 1)
+        )
+        for mid in mids:
+            self._begin(self._from_outbox(mid))
+            self._flights[mid] = None
+        return bool(mids)
+
+    async def _begin_message(self, own: str) -> bool:
+        found = await self._mailboxes.next(self._claimed)
+        if found is not None:
+            self._begin(self._from_mailbox(found, own))
+        return found is not None
+
+    async def _claimed(self, mailbox: str) -> set[Identity]:
+        rows = await self._store.run(lambda connection: outbox_store.claimed(connection, mailbox))
+        return rows | self._taken.get(mailbox, set())
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self._begun += 1
+        self._spawn(work).add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._begun -= 1
+        self._wake.set()
+
+    # --- one text -------------------------------------------------------------------------------
+
+    async def _from_mailbox(self, found: Found, own: str) -> None:
+        path, candidate = found.mailbox.path, found.candidate
+        if candidate is None:
+            await self._ending.put_aside(path, found.odd, "it is no file: a link, fifo or the like")
+            return
+        taken = self._taken.setdefault(path, set())
+        if candidate.identity in taken:
+            return
+        taken.add(candidate.identity)
+        try:
+            row = await self._preparing.from_mailbox(found.mailbox, candidate, own)
+            self._fault = ""
+            await self._fly(row)
+        except NotYetError:
+            self.counters["left-for-later"] += 1
+        except OwnFaultError as error:
+            self._ending.count_failed()
+            await self._ending.put_aside(path, candidate.name, str(error), candidate.ino)
+        finally:
+            taken.discard(candidate.identity)
+
+    async def _from_outbox(self, mid: str) -> None:
+        try:
+            row = await self._store.run(lambda connection: outbox_store.find(connection, mid))
+            if row is None or row.state is RowState.STORED:
+                return
+            if row.state is RowState.QUEUED:
+                try:
+                    row = await self._preparing.seal(row)
+                except OwnFaultError as error:
+                    await self._ending.given_up(row, str(error))
+                    return
+                self._fault = ""
+            await self._fly(row)
+        finally:
+            self._flights.pop(mid, None)
+
+    async def _fly(self, row: Row) -> None:
+        machine = OutgoingText()
+        flight = self._flights[row.mid] = Flight(row, self._link, machine)
+        try:
+            action = await flight.fly(self._preparing.pieces(row))
+            if action is Action.REST and self._is_too_old(row, failed=True):
+                action = machine.receive(Input.TOO_OLD)
+            await self._do(action, row, flight.error)
+        finally:
+            self.counters["violations"] += machine.violations
+            self._flights.pop(row.mid, None)
+
+    async def _do(self, action: Action, row: Row, error: str) -> None:
+        if action is Action.FINISH:
+            await self._ending.stored(row)
+        elif action is Action.GIVE_UP:
+            await self._ending.given_up(row, error)
+        elif action is Action.REST:
+            self.counters["retries"] += 1
+            due = self._clock.utc() + backoff(row.attempts + 1)
+            await self._store.run(
+                lambda connection: outbox_store.postpone(connection, row.mid, due, error)
+            )
+
+    def _is_too_old(self, row: Row, *, failed: bool) -> bool:
+        return too_old(
+            since=row.since,
+            now=self._clock.utc(),
+            limit=self._retry_seconds(),
+            failed=failed,
+            down=self._down(),
+        )
+
+    def _down(self) -> float:
+        return 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
+
+    # --- housekeeping ---------------------------------------------------------------------------
+
+    async def _keep_house(self, now: float) -> None:
+        if now >= self._pruned_at + _PRUNE_SECONDS or not self._pruned_at:
+            self._pruned_at = now
+            utc = self._clock.utc()
+            await self._store.run(lambda connection: outbox_store.prune(connection, utc))
+        if self._down() >= DOWN_SECONDS:
+            await give_up_old(
+                store=self._store,
+                mailboxes=self._mailboxes,
+                ending=self._ending,
+                claimed=self._claimed,
+                busy=self._flights,
+                before=self._clock.utc() - self._retry_seconds(),
+                hours=self._retry_seconds() / 3600,
+            )
+
+    def _hold(self, why: str) -> None:
+        """Begin nothing for a while."""
+        if why != self._fault:
+            logger.warning("no text is sent for the moment: %s", why)
+        self._fault = why
+        self._paused_until = self._clock.monotonic() + PAUSE_SECONDS
+        self._mailboxes.look_again()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except CigError as error:
+            self._hold(str(error))
+        except Exception as error:
+            # Its words are left out: they could hold some of a text.
+            logger.error(
+                "a text could not be sent, by a fault of our own: %s",
+                type(error).__name__,
+                exc_info=error if not isinstance(error, ValueError) else None,
+            )
+            self._hold("a fault of our own, see cig.log")
