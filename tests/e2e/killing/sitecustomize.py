@@ -2,10 +2,10 @@
 """Ends a process by SIGKILL in the midst of what it does to disks and connections.
 
 On PYTHONPATH of a child, Python imports this first. While the file that CIG_KILL_FILE names is
-there, each step is counted: a file made, an fsync, a rename, an unlink, a commit of SQLite (before
-it and after it), a part of a text or a receipt sent. Before the step whose number stands in the
-file the process removes the file, and is gone. What it was about to do stands in the file's
-neighbour ``.last``.
+there, each step is counted: a file made, an fsync, a rename, an unlink, a commit of SQLite that
+writes (before it and after it), a part of a text or a receipt sent. Before the step whose number
+stands in the file the process removes the file, and is gone. What it was about to do stands in the
+file's neighbour ``.last``.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ def _before(name: str, function: Any) -> Any:
 
 
 class _Connection(sqlite3.Connection):
+    _changes = 0
+
     def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-        if sql != "COMMIT":
+        if sql.startswith("BEGIN"):
+            self._changes = self.total_changes
+        if sql != "COMMIT" or self.total_changes == self._changes:
             return super().execute(sql, *args)
         _step("commit")
         cursor = super().execute(sql, *args)
