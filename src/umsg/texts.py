@@ -108,17 +108,18 @@ class Assembler:
         return self._hash.digest()
 
     def add(self, part: Text) -> None:
-        """Take the next part; raises PartError, or TooLargeError."""
-        if part.of != self._of or part.seq != self._next:
+        """Take the next part; raises PartError, or TooLargeError, and is then as before."""
+        if (part.mid, part.of, part.seq) != (self.envelope.mid, self._of, self._next):
             raise PartError(f"text {part.mid}: part {part.seq} of {part.of} is out of turn")
         last = part.seq == self._of - 1
         size = len(part.data)
         if (not last and size != self._stride) or size > self._stride or not size:
             raise PartError(f"text {part.mid}: part {part.seq} has a wrong size")
-        if self.length + size > MAX_SEALED:
+        length = self.length + size
+        if length > MAX_SEALED:
             raise TooLargeError(f"text {part.mid} has more than {MAX_SEALED} octets")
-        self.length += size
+        if last and length < TAG_OCTETS:
+            raise PartError(f"text {part.mid} is shorter than its tag")
+        self.length = length
         self._next += 1
         self._hash.update(part.data)
-        if last and self.length < TAG_OCTETS:
-            raise PartError(f"text {part.mid} is shorter than its tag")

@@ -13,6 +13,7 @@ from cig_common.control.messages import VERSION, HelloReply, KeysReply, StatusRe
 from cig_material.errors import MaterialError
 from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
+from cig_relay.control.text_crypto import TextCrypto
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys import anchor
 from cig_relay.keys.errors import KeystoreError
@@ -53,6 +54,16 @@ class RelayService:
     counters: Counter[str] = field(default_factory=Counter)
     before_hello: Callable[[], Awaitable[None]] = _nothing
     import_problem: Callable[[], str] = str
+    texts: TextCrypto = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = TextCrypto(
+            pool=self.pool,
+            holder=self.holder,
+            clock=self.clock,
+            numbers=self.crypto.numbers,
+            accept_short=self.crypto.accept_short,
+        )
 
     async def hello(self) -> HelloReply:
         """Answer a server's greeting."""

@@ -51,11 +51,13 @@ from cig_common.control.messages import (
     TelMediaRequest,
 )
 from cig_common.control.record import Record
+from cig_common.control.texts import OpenTextRequest
 from cig_common.errors import CigError, CodecError, ControlError
 from cig_common.loading import LOAD_SECONDS
 from cig_relay.control.call_crypto import CallKeys
 from cig_relay.control.refusals import error_reply
 from cig_relay.control.service import RelayService
+from cig_relay.control.text_session import TextSession
 from cig_relay.engines.errors import RefusedError
 from cig_relay.media.engine import (
     CallStatistics,
@@ -108,6 +110,7 @@ class Session:
         self._send_event = send_event
         self._calls: dict[str, _Call] = {}
         self._server_bind = ""
+        self.texts = TextSession(service.texts, service.counters)
         self._handlers: dict[type[Record], Callable[[Any], Awaitable[Record]]] = {
             HelloRequest: self._hello,
             SignAuthRequest: self._sign_auth,
@@ -124,6 +127,7 @@ class Session:
             KeysRequest: self._keys,
             PrepareReloadRequest: self._prepare_reload,
             CommitReloadRequest: self._commit_reload,
+            **self.texts.handlers,
         }
 
     @property
@@ -152,7 +156,8 @@ class Session:
             return ErrorReply(ErrorCode.INTERNAL, "internal", type(error).__name__)
 
     async def close(self) -> None:
-        """Close all calls of this server and wipe their keys."""
+        """Close all calls and texts of this server and wipe their keys."""
+        self.texts.close()
         for name in list(self._calls):
             try:
                 await self._close_call(CloseCallRequest(name))
@@ -313,10 +318,12 @@ class Session:
     def _failure(self, request: Record, error: CigError) -> ErrorReply:
         reply = error_reply(error)
         self._service.counters[f"refused_{reply.detail}"] += 1
-        if isinstance(request, AcceptCallRequest):
+        if isinstance(request, AcceptCallRequest | OpenTextRequest):
+            kind, name = _named(request)
             _log.warning(
-                "call %s from %s to %s refused, %s: %s",
-                request.id[:MAX_NAME],
+                "%s %s from %s to %s refused, %s: %s",
+                kind,
+                name[:MAX_NAME],
                 request.from_uri[:MAX_NAME],
                 request.to_uri[:MAX_NAME],
                 reply.detail,
@@ -333,6 +340,12 @@ def _checked_address(name: str, text: str) -> str:
         return str(ipaddress.ip_address(text)) if text else ""
     except ValueError:
         raise ControlError(f"{name} {text[:40]!r} is no IP address") from None
+
+
+def _named(request: AcceptCallRequest | OpenTextRequest) -> tuple[str, str]:
+    if isinstance(request, AcceptCallRequest):
+        return "call", request.id
+    return "text", request.mid
 
 
 def _mac(call: _Call, role: Role, request: AnswerMacRequest | CheckMacRequest) -> bytes:

@@ -182,11 +182,11 @@ class EnginePool:
         Takes some tens of milliseconds a period, during which one engine does nothing else.
         Raises RefusedError when a key is wrong, or EngineError.
         """
-        await self._expect(Ready, Check(document.encode(material)))
+        await self.ask(Ready, Check(document.encode(material)))
 
     async def sign_auth(self, *, period: str, text: bytes) -> bytes:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""
-        return (await self._expect(Signature, Sign(period, text))).sig
+        return (await self.ask(Signature, Sign(period, text))).sig
 
     async def verify_message(
         self, message: bytes, *, now: float, accept_short: bool = False
@@ -196,7 +196,7 @@ class EnginePool:
         With ``accept_short`` one that leaves out the SIGN header is good too; the answer tells
         whether it was such a one.
         """
-        return (await self._expect(Authentic, Verify(message, now, accept_short))).short
+        return (await self.ask(Authentic, Verify(message, now, accept_short))).short
 
     async def open_message(
         self, message: bytes, *, now: float, accept_short: bool = False
@@ -206,17 +206,22 @@ class EnginePool:
         Raises RefusedError, whose ``detail`` is a `mikey_sakke.errors.Reason`. The engine checks
         the signature once more: it opens nothing that is not signed, whoever asks.
         """
-        return await self._expect(CallSecrets, Open(message, now, accept_short))
+        return await self.ask(CallSecrets, Open(message, now, accept_short))
 
     async def build_message(
         self, *, responder: str, now: float, ssrc: int, csb_id: int, binding: bytes
     ) -> CallSecrets:
         """Make an I_MESSAGE of time ``now`` for the tel URI ``responder`` (without extension)."""
-        return await self._expect(CallSecrets, Build(responder, now, ssrc, csb_id, binding))
+        return await self.ask(CallSecrets, Build(responder, now, ssrc, csb_id, binding))
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _expect(self, kind: type[_Answer], request: Record) -> _Answer:
+    async def ask(self, kind: type[_Answer], request: Record) -> _Answer:
+        """Have an engine carry out a request, for an answer of ``kind``; raises as `open_message`.
+
+        OverloadError besides, where too many wait already.
+        """
+
         async def work(worker: EngineWorker) -> Record:
             return await worker.call(request, self._timeout)
 

@@ -17,8 +17,9 @@ from cig_common.errors import ControlError
 from mikey_sakke.secret import Secret
 from mikey_sakke.session import SessionKeys
 from mikey_sakke.srtp import SrtpKeys
-from umsg.binding import ANSWER_INFO
+from umsg.binding import ANSWER_INFO, TEXT_INFO
 from umsg.framing import encode_frame
+from umsg.sealing import KEY_OCTETS
 
 # --- requests -----------------------------------------------------------------------------------
 
@@ -82,6 +83,42 @@ class Build(Record):
     ssrc: int
     csb_id: int
     binding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenText(Record):
+    """Check a text's I_MESSAGE as `Verify` does, decapsulate it, and derive the text's key.
+
+    It may be as old as a text may be (`umsg.texts.MAX_AGE`). The answer is `TextSecrets`.
+    """
+
+    message: bytes
+    utc: float
+    accept_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuildText(Record):
+    """Make a text's I_MESSAGE; as `Build`, but ``ssrc`` names no stream. Gives `TextSecrets`."""
+
+    responder: str
+    utc: float
+    ssrc: int
+    csb_id: int
+    binding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSignature(Record):
+    """Check the ECCSI signature (129 octets) of the tel URI ``signer`` for a month over ``text``.
+
+    The answer is `Ready`.
+    """
+
+    signer: str
+    month: str
+    text: bytes
+    sig: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +200,28 @@ class CallSecrets(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class TextSecrets(Record):
+    """What a text's I_MESSAGE gives: the key of 16 octets that seals the text, and no other key.
+
+    ``message`` is the I_MESSAGE that was built, empty where one was opened. ``short``: the
+    signature of the one that was opened leaves out the SIGN header.
+    """
+
+    message: bytes
+    key: bytes = field(repr=False)
+    short: bool = False
+
+    @staticmethod
+    def of(keys: SessionKeys, message: bytes = b"", *, short: bool = False) -> TextSecrets:
+        """Take what a text needs out of a message's keys."""
+        key = keys.answer_key(TEXT_INFO)
+        try:
+            return TextSecrets(message, key.reveal()[:KEY_OCTETS], short)
+        finally:
+            key.wipe()
+
+
+@dataclass(frozen=True, slots=True)
 class Refused(Record):
     """The operation's input was refused: ``reason`` of `mikey_sakke.errors.Reason`."""
 
@@ -177,8 +236,8 @@ class Failed(Record):
     text: str
 
 
-_REQUESTS = (Load, Check, Sign, Verify, Open, Build, Ping)
-_ANSWERS = (Started, Ready, Authentic, Signature, CallSecrets, Refused, Failed)
+_REQUESTS = (Load, Check, Sign, Verify, Open, Build, OpenText, BuildText, CheckSignature, Ping)
+_ANSWERS = (Started, Ready, Authentic, Signature, CallSecrets, TextSecrets, Refused, Failed)
 _BY_NAME: dict[str, type[Record]] = {cls.__name__: cls for cls in (*_REQUESTS, *_ANSWERS)}
 
 
