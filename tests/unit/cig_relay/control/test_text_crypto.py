@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cig_common.control.messages import AcceptCallReply, Done
+from cig_common.control.messages import AcceptCallReply, CloseCallRequest, Done, StatisticsReply
 from cig_common.control.texts import (
     CheckReceiptRequest,
     OpenTextReply,
@@ -43,13 +43,16 @@ DAY = 86_400.0
 DIGEST = bytes(range(32))
 
 
-@pytest_asyncio.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with relay(tmp_path, keys=lab_keys()) as running:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with relay(tmp_path_factory.mktemp("relay"), keys=lab_keys()) as running:
         yield running
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def peer(rig: Rig) -> AsyncIterator[Peer]:
     connected = await rig.peer()
     yield connected
@@ -57,17 +60,19 @@ async def peer(rig: Rig) -> AsyncIterator[Peer]:
 
 
 async def test_a_text_is_opened_and_its_sender_told(rig: Rig, peer: Peer) -> None:
+    before = rig.service.counters["texts_opened"]
     reply = await peer.expect(OpenTextReply, made().request())
     assert (reply.signer, reply.domain, reply.data) == (ALICE, "LAB", CONTENT)
-    assert rig.service.counters["texts_opened"] == 1
+    assert rig.service.counters["texts_opened"] == before + 1
     assert not rig.media.calls()
 
 
 async def test_a_text_is_sealed_for_its_recipient(rig: Rig, peer: Peer) -> None:
+    before = rig.service.counters["texts_sealed"]
     envelope, octets = await sealed(peer, CONTENT, 1000)
     assert len(octets) == len(CONTENT) + 16
     assert taken(envelope, octets, keys=user(ALICE), now=NOW) == CONTENT
-    assert rig.service.counters["texts_sealed"] == 1
+    assert rig.service.counters["texts_sealed"] == before + 1
 
 
 async def test_any_pieces_do(peer: Peer) -> None:
@@ -153,10 +158,11 @@ async def test_a_bad_text_is_refused_with_its_word_and_leaves_nothing(
 
 
 async def test_a_text_s_message_makes_no_call(peer: Peer) -> None:
-    _, request = bang()
+    _, request = bang(call="call")
     text = made(to_uri=request.to_uri)
     assert await peer.refused(replace(request, mikey=text.built.message)) == ("crypto", "binding")
     await peer.expect(AcceptCallReply, request)
+    await peer.expect(StatisticsReply, CloseCallRequest("call"))
 
 
 async def test_a_text_may_be_old_as_a_call_may_not(peer: Peer) -> None:

@@ -29,6 +29,8 @@ from unit.cig_relay.control.harness import Rig, lab_keys, relay
 from unit.cig_relay.control.text_peer import CONTENT, MID, Made, made, taken
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, MALLORY, NOW, user
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 FROM, TO = f"{GATEWAY};101", f"{ALICE};7"
 BEFORE = b"what was there before"
 
@@ -80,9 +82,10 @@ async def connected(rig: Rig) -> AsyncIterator[Setup]:
         await client.stop()
 
 
-@pytest_asyncio.fixture
-async def setup(tmp_path: Path) -> AsyncIterator[Setup]:
-    async with relay(tmp_path, keys=lab_keys()) as rig, connected(rig) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def setup(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Setup]:
+    folder = tmp_path_factory.mktemp("relay")
+    async with relay(folder, keys=lab_keys()) as rig, connected(rig) as running:
         yield running
 
 
