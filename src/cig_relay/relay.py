@@ -30,7 +30,6 @@ from cig_relay.control.call_crypto import DEFAULT_SKEW, CallCrypto
 from cig_relay.control.keys_server import KeysServer
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import AGENT, RelayService
-from cig_relay.control.text_crypto import TextCrypto
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.intake import KeyIntake
@@ -153,20 +152,12 @@ class Relay:
             random_bytes=self._random.random_bytes,
             accept_short=self._options.accept_short_signatures,
         )
-        text_crypto = TextCrypto(
-            pool=self._pool,
-            holder=self._holder,
-            calls=crypto,
-            clock=self._clock,
-            accept_short=self._options.accept_short_signatures,
-        )
         return RelayService(
             pool=self._pool,
             holder=self._holder,
             keeper=self._keeper,
             journal=journal,
             crypto=crypto,
-            text_crypto=text_crypto,
             media=media,
             clock=self._clock,
             tel_addr=self._tel_addr,

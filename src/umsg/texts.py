@@ -4,8 +4,7 @@
 The rules of the assembler:
 
 1. Parts come in order, from 0; part 0 says how many there are, and all others say the same.
-2. A part holds at most `MAX_PART` octets, so the whole at most `MAX_SEALED`; it holds at least
-   the tag's.
+2. No part is empty; the whole is at most `MAX_SEALED` octets and at least the tag's.
 3. A part 0 begins anew: a text that is sent again is sent from there.
 """
 
@@ -44,6 +43,12 @@ class PartError(LocalError):
     """A part does not follow the one before; `code` is what its sender is told."""
 
     code = ErrorCode.PROTOCOL
+
+
+class TooLargeError(PartError):
+    """The parts make more than `MAX_SEALED` octets."""
+
+    code = ErrorCode.TOO_LARGE
 
 
 def part_count(length: int) -> int:
@@ -101,11 +106,18 @@ class Assembler:
         return self._hash.digest()
 
     def add(self, part: Text) -> None:
-        """Take the next part; raises PartError."""
-        if part.of != self._of or part.seq != self._next:
+        """Take the next part; raises PartError, or TooLargeError, and is then as before."""
+        if (part.mid, part.of, part.seq) != (self.envelope.mid, self._of, self._next):
             raise PartError(f"text {part.mid}: part {part.seq} of {part.of} is out of turn")
-        self.length += len(part.data)
+        last = part.seq == self._of - 1
+        size = len(part.data)
+        if not size:
+            raise PartError(f"text {part.mid}: part {part.seq} is empty")
+        length = self.length + size
+        if length > MAX_SEALED:
+            raise TooLargeError(f"text {part.mid} has more than {MAX_SEALED} octets")
+        if last and length < TAG_OCTETS:
+            raise PartError(f"text {part.mid} is shorter than its tag")
+        self.length = length
         self._next += 1
         self._hash.update(part.data)
-        if self.complete and self.length < TAG_OCTETS:
-            raise PartError(f"text {part.mid} is shorter than its tag")

@@ -17,15 +17,15 @@ Crypto session 1 is the caller's stream, 2 the callee's.
 from __future__ import annotations
 
 import hmac
-from collections import deque
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cig_common.clock import Clock
 from cig_common.control.messages import AcceptCallRequest, PlaceCallRequest, SignAuthRequest
 from cig_common.errors import ControlError
-from cig_relay.control.refusals import refused, word
+from cig_relay.control.message_numbers import MessageNumbers
+from cig_relay.control.refusals import bare, refused, stale, word
 from cig_relay.engines.errors import RefusedError
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys import periods
@@ -33,10 +33,8 @@ from cig_relay.keys.errors import NoKeysError
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.replay_journal import ReplayJournal
 from mikey_sakke import receiver
-from mikey_sakke.errors import IdentifierError, MikeySakkeError, StaleError
-from mikey_sakke.identifiers import bare_tel_uri
-from mikey_sakke.message import IMessage
-from mikey_sakke.periods import from_ntp, month_of
+from mikey_sakke.errors import MikeySakkeError, StaleError
+from mikey_sakke.periods import month_of
 from mikey_sakke.profile import crypto_sessions
 from mikey_sakke.secret import Secret
 from mikey_sakke.srtp import SrtpKeys
@@ -44,8 +42,6 @@ from umsg.binding import auth_text_from_digests, call_digest
 from umsg.errors import FieldError
 
 DEFAULT_SKEW = receiver.DEFAULT_SKEW
-_T_STEP = 1e-6
-_REMEMBERED_CSB_IDS = 4096
 
 _Result = TypeVar("_Result")
 
@@ -103,12 +99,10 @@ class CallCrypto:
         self._holder = holder
         self._journal = journal
         self._clock = clock
-        self._random_bytes = random_bytes
         self._skew = skew
-        self._accept_short = accept_short
-        self._last_t = 0.0
-        # RFC 3830 section 6.1: an initiator checks that its CSB IDs do not collide.
-        self._csb_ids: deque[int] = deque(maxlen=_REMEMBERED_CSB_IDS)
+        self.accept_short = accept_short
+        self.numbers = MessageNumbers(clock, random_bytes)
+        """Shared with the texts: no T or CSB ID is both a call's and a text's."""
 
     async def sign_auth(self, request: SignAuthRequest) -> bytes:
         """Sign the text of a UMSG ``auth``: only for a period that a CRS takes at present.
@@ -139,7 +133,7 @@ class CallCrypto:
         now = self._clock.utc()
         parsed = self._precheck(request, own, now)
         short = await self._in_engine(
-            self._pool.verify_message(parsed.raw, now=now, accept_short=self._accept_short)
+            self._pool.verify_message(parsed.raw, now=now, accept_short=self.accept_short)
         )
         try:
             await self._journal.insert(parsed.replay_key, parsed.t, now)
@@ -153,7 +147,7 @@ class CallCrypto:
         keys = CallKeys(
             tx=secrets.callee,
             rx=secrets.caller,
-            ssrc=self._draw(taken | {0}),
+            ssrc=self.numbers.ssrc(taken),
             message_digest=secrets.message_digest,
             answer_key=Secret(secrets.answer_key),
         )
@@ -165,19 +159,15 @@ class CallCrypto:
         Raises RefusedError for a callee or caller that can have no keys, NoKeysError, EngineError.
         """
         own = self._holder.require().public_id
-        now = self.next_t()
+        now = self.numbers.next_t()
         self._holder.require_month(month_of(now))
-        if bare_uri(request.from_uri) != own:
+        if bare(request.from_uri) != own:
             raise RefusedError("wrong-signer", f"{request.from_uri[:64]!r} is not {own}")
         binding = _binding(request)
-        ssrc, csb_id = self.draw_sessions()
+        ssrc, csb_id = self.numbers.ssrc(), self.numbers.csb_id()
         secrets = await self._in_engine(
             self._pool.build_message(
-                responder=bare_uri(request.to_uri),
-                now=now,
-                ssrc=ssrc,
-                csb_id=csb_id,
-                binding=binding,
+                responder=bare(request.to_uri), now=now, ssrc=ssrc, csb_id=csb_id, binding=binding
             )
         )
         keys = CallKeys(
@@ -188,12 +178,6 @@ class CallCrypto:
             answer_key=Secret(secrets.answer_key),
         )
         return keys, secrets.message
-
-    def draw_sessions(self) -> tuple[int, int]:
-        """Draw the SSRC and the CSB ID of the next I_MESSAGE that we make, 32 bits each."""
-        ssrc, csb_id = self._draw({0}), self._draw(self._csb_ids)
-        self._csb_ids.append(csb_id)
-        return ssrc, csb_id
 
     # --- the inside -----------------------------------------------------------------------------
 
@@ -207,11 +191,10 @@ class CallCrypto:
                 replay=self._journal.cache,
             )
         except StaleError as error:
-            t = from_ntp(IMessage.parse(request.mikey).timestamp.ntp, near=now)
-            raise RefusedError("too-old" if t < now else "too-new", str(error)) from None
+            raise stale(error, request.mikey, now) from None
         except MikeySakkeError as error:
             raise refused(error) from None
-        if parsed.initiator_uri != bare_uri(request.from_uri):
+        if parsed.initiator_uri != bare(request.from_uri):
             text = f"made by {parsed.initiator_uri}, not by {request.from_uri[:64]!r}"
             raise RefusedError("wrong-signer", text)
         self._holder.require_month(parsed.month)
@@ -223,20 +206,9 @@ class CallCrypto:
         except RefusedError as error:
             raise RefusedError(word(error.detail), str(error)) from None
 
-    def _draw(self, taken: Container[int]) -> int:
-        while (number := int.from_bytes(self._random_bytes(4), "big")) in taken:
-            pass
-        return number
-
-    def next_t(self) -> float:
-        """Give the T of the next I_MESSAGE that we make (seconds since 1970)."""
-        # RFC 3830 section 5.4: T never repeats, whatever the host's clock does.
-        self._last_t = max(self._clock.utc(), self._last_t + _T_STEP)
-        return self._last_t
-
 
 def _check_callee(request: AcceptCallRequest, parsed: receiver.Parsed, own: str) -> None:
-    if parsed.responder_uri != own or bare_uri(request.to_uri) != own:
+    if parsed.responder_uri != own or bare(request.to_uri) != own:
         raise RefusedError("not-for-us", f"it is for {parsed.responder_uri}, we are {own}")
     if parsed.binding is None or not hmac.compare_digest(parsed.binding, _binding(request)):
         raise RefusedError("binding", "the call's fields are not those that its caller signed")
@@ -250,11 +222,3 @@ def _binding(request: AcceptCallRequest | PlaceCallRequest) -> bytes:
         offer=request.offer,
         dtmf=request.dtmf,
     )
-
-
-def bare_uri(uri: str) -> str:
-    """Give a tel URI without its extension; raises RefusedError where it is none."""
-    try:
-        return bare_tel_uri(uri)
-    except IdentifierError as error:
-        raise refused(error) from None

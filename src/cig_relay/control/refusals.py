@@ -15,7 +15,10 @@ from cig_common.errors import (
 from cig_relay.engines.errors import RefusedError
 from cig_relay.keys.errors import NoKeysError
 from cig_relay.media.engine import UnknownCallError
-from mikey_sakke.errors import MikeySakkeError, Reason
+from mikey_sakke.errors import IdentifierError, MikeySakkeError, Reason, StaleError
+from mikey_sakke.identifiers import bare_tel_uri
+from mikey_sakke.message import IMessage
+from mikey_sakke.periods import from_ntp
 
 WORDS: dict[str, str] = {
     Reason.SIGNATURE: "bad-signature",
@@ -39,6 +42,20 @@ _CODES: tuple[tuple[type[CigError], ErrorCode], ...] = (
 def refused(error: MikeySakkeError) -> RefusedError:
     """Give the refusal of a message for what the library says of it."""
     return RefusedError(word(error.reason), str(error))
+
+
+def stale(error: StaleError, message: bytes, now: float) -> RefusedError:
+    """Give the refusal of an I_MESSAGE whose T is too far from ``now``, on whichever side."""
+    t = from_ntp(IMessage.parse(message).timestamp.ntp, near=now)
+    return RefusedError("too-old" if t < now else "too-new", str(error))
+
+
+def bare(uri: str) -> str:
+    """Give a tel URI without its extension; raises RefusedError where it is not canonical."""
+    try:
+        return bare_tel_uri(uri)
+    except IdentifierError as error:
+        raise refused(error) from None
 
 
 def word(reason: str) -> str:

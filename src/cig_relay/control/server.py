@@ -144,6 +144,7 @@ class ControlServer:
         finally:
             if self._current is connection:
                 self._current = None
+            connection.session.texts.close()
             _log.info("process %d is gone; %d calls of it stand", pid, connection.session.calls)
             if not self._closing:
                 self._spawn(self._bury(connection.session))

@@ -45,7 +45,6 @@ class RelayService:
     keeper: KeyKeeper
     journal: ReplayJournal
     crypto: CallCrypto
-    text_crypto: TextCrypto
     media: MediaEngine
     clock: Clock
     tel_addr: Callable[[], str]
@@ -55,6 +54,16 @@ class RelayService:
     counters: Counter[str] = field(default_factory=Counter)
     before_hello: Callable[[], Awaitable[None]] = _nothing
     import_problem: Callable[[], str] = str
+    texts: TextCrypto = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = TextCrypto(
+            pool=self.pool,
+            holder=self.holder,
+            clock=self.clock,
+            numbers=self.crypto.numbers,
+            accept_short=self.crypto.accept_short,
+        )
 
     async def hello(self) -> HelloReply:
         """Answer a server's greeting."""

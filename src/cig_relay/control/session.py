@@ -51,14 +51,7 @@ from cig_common.control.messages import (
     TelMediaRequest,
 )
 from cig_common.control.record import Record
-from cig_common.control.texts import (
-    CheckReceiptRequest,
-    CloseTextRequest,
-    OpenTextRequest,
-    SealTextRequest,
-    SignReceiptRequest,
-    TextDataRequest,
-)
+from cig_common.control.texts import OpenTextRequest
 from cig_common.errors import CigError, CodecError, ControlError
 from cig_common.loading import LOAD_SECONDS
 from cig_relay.control.call_crypto import CallKeys
@@ -117,12 +110,7 @@ class Session:
         self._send_event = send_event
         self._calls: dict[str, _Call] = {}
         self._server_bind = ""
-        self._texts = TextSession(
-            service.text_crypto,
-            domain=lambda: service.holder.require().domain,
-            monotonic=service.clock.monotonic,
-            short=self._text_is_short,
-        )
+        self.texts = TextSession(service.texts, service.counters)
         self._handlers: dict[type[Record], Callable[[Any], Awaitable[Record]]] = {
             HelloRequest: self._hello,
             SignAuthRequest: self._sign_auth,
@@ -139,12 +127,7 @@ class Session:
             KeysRequest: self._keys,
             PrepareReloadRequest: self._prepare_reload,
             CommitReloadRequest: self._commit_reload,
-            OpenTextRequest: self._texts.open,
-            SealTextRequest: self._texts.seal,
-            TextDataRequest: self._texts.data,
-            CloseTextRequest: self._texts.close_text,
-            SignReceiptRequest: self._texts.sign_receipt,
-            CheckReceiptRequest: self._texts.check_receipt,
+            **self.texts.handlers,
         }
 
     @property
@@ -173,8 +156,8 @@ class Session:
             return ErrorReply(ErrorCode.INTERNAL, "internal", type(error).__name__)
 
     async def close(self) -> None:
-        """Close all calls of this server and wipe their keys; forget its texts."""
-        self._texts.close()
+        """Close all calls and texts of this server and wipe their keys."""
+        self.texts.close()
         for name in list(self._calls):
             try:
                 await self._close_call(CloseCallRequest(name))
@@ -319,14 +302,6 @@ class Session:
                 call.keys = None
             return _reply(call, await self._service.media.close_call(call.media_name))
 
-    def _text_is_short(self, signer: str) -> None:
-        self._service.counters["signatures_short"] += 1
-        _log.warning(
-            "a text: the signature of %s leaves out the SIGN header and was taken, as "
-            "--accept-short-signatures says",
-            signer,
-        )
-
     # --- the inside -----------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -343,10 +318,12 @@ class Session:
     def _failure(self, request: Record, error: CigError) -> ErrorReply:
         reply = error_reply(error)
         self._service.counters[f"refused_{reply.detail}"] += 1
-        if isinstance(request, AcceptCallRequest):
+        if isinstance(request, AcceptCallRequest | OpenTextRequest):
+            kind, name = _named(request)
             _log.warning(
-                "call %s from %s to %s refused, %s: %s",
-                request.id[:MAX_NAME],
+                "%s %s from %s to %s refused, %s: %s",
+                kind,
+                name[:MAX_NAME],
                 request.from_uri[:MAX_NAME],
                 request.to_uri[:MAX_NAME],
                 reply.detail,
@@ -363,6 +340,12 @@ def _checked_address(name: str, text: str) -> str:
         return str(ipaddress.ip_address(text)) if text else ""
     except ValueError:
         raise ControlError(f"{name} {text[:40]!r} is no IP address") from None
+
+
+def _named(request: AcceptCallRequest | OpenTextRequest) -> tuple[str, str]:
+    if isinstance(request, AcceptCallRequest):
+        return "call", request.id
+    return "text", request.mid
 
 
 def _mac(call: _Call, role: Role, request: AnswerMacRequest | CheckMacRequest) -> bytes:

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texts that one server has the relay seal or open: piece by piece, each with its own key.
+"""The texts of one server's connection that are being sealed or opened; knows no socket.
 
 The rules:
 
-1. A text begins with `OpenTextRequest` or `SealTextRequest` and ends with the piece that is its
-   last, with `CloseTextRequest`, with the connection, or when nothing came for `IDLE_SECONDS`.
-2. There are at most `MOST` at once; one more is refused as overload, and may be tried again.
-3. Pieces of one text are taken in the order of their requests. A fault ends the text.
-4. The relay keeps no content: a piece that comes is answered by what it gives.
+1. A text is named by the server. Its name is taken from the moment its first request is; a second
+   one of the same name is refused. One that could not be begun leaves nothing behind.
+2. Pieces come one after the other: one that comes before its text has begun is refused.
+3. A text is forgotten with its last piece, with its first fault, when the server gives it up, when
+   nothing was heard of it for a minute, and when the connection ends.
+4. At most 64 at once, each of at most 16 MiB sealed: what a text costs here is a key and the state
+   of its cipher.
+
+What is sealed or opened is never looked at, kept or told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from cig_common.control.messages import Done
 from cig_common.control.record import Record
@@ -25,7 +32,6 @@ from cig_common.control.texts import (
     OpenTextRequest,
     SealTextReply,
     SealTextRequest,
-    SignReceiptReply,
     SignReceiptRequest,
     TextDataReply,
     TextDataRequest,
@@ -33,153 +39,196 @@ from cig_common.control.texts import (
 from cig_common.errors import ControlError, OverloadError
 from cig_relay.control.text_crypto import TextCrypto
 from cig_relay.engines.errors import RefusedError
+from cig_relay.media.engine import UnknownCallError
+from mikey_sakke.secret import Secret
+from umsg.binding import text_associated_data
 from umsg.sealing import SealError, TextOpener, TextSealer
-from umsg.texts import MAX_PART
+from umsg.texts import MAX_PART, MAX_SEALED, TAG_OCTETS
 
-MOST = 64
+_log = logging.getLogger("Control")
+
+MAX_TEXTS = 64
 IDLE_SECONDS = 60.0
-MAX_NAME = 128
+"""A text of which nothing was heard for so long is given up."""
+_MAX_NAME = 128
 
 
-@dataclass(slots=True)
+class UnknownTextError(UnknownCallError):
+    """No text of that name is being sealed or opened (any more)."""
+
+    log_code = "unknown-text"
+
+
+@dataclass(slots=True, eq=False)
 class _Text:
-    """``work`` is None until the I_MESSAGE is done."""
+    """One text. ``cipher`` is None until it has begun; ``room`` is what may yet come."""
 
-    touched: float
-    work: TextOpener | TextSealer | None = field(default=None, repr=False)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    name: str
+    cipher: TextSealer | TextOpener | None = field(default=None, repr=False)
+    room: int = 0
+    idle: asyncio.TimerHandle | None = None
 
 
 class TextSession:
-    """The texts of one connection. ``domain`` gives the security domain of the keys in use.
+    """Carries out the requests about texts of one connection.
 
-    ``short`` is told of each text whose signature leaves out the SIGN header.
+    ``handlers`` has what carries out each kind of request, as `Session` wants it.
     """
 
     def __init__(
-        self,
-        crypto: TextCrypto,
-        *,
-        domain: Callable[[], str],
-        monotonic: Callable[[], float],
-        short: Callable[[str], None],
+        self, crypto: TextCrypto, counters: Counter[str], *, idle_seconds: float = IDLE_SECONDS
     ) -> None:
         self._crypto = crypto
-        self._domain = domain
-        self._monotonic = monotonic
-        self._short = short
+        self._counters = counters
+        self._idle_seconds = idle_seconds
         self._texts: dict[str, _Text] = {}
+        self.handlers: dict[type[Record], Callable[[Any], Awaitable[Record]]] = {
+            OpenTextRequest: self._open,
+            SealTextRequest: self._seal,
+            TextDataRequest: self._data,
+            CloseTextRequest: self._close,
+            SignReceiptRequest: self._sign_receipt,
+            CheckReceiptRequest: self._check_receipt,
+        }
 
-    async def open(self, request: OpenTextRequest) -> Record:
-        """Check a text's I_MESSAGE and open its first piece."""
-        text = self._begin(request.text, request.data)
-        async with text.lock:
-            try:
-                text.work, signer, short = await self._crypto.open(request)
-                data = _piece(text.work, request.data, request.last)
-            except BaseException:
-                self._end(request.text, text)
-                raise
-        if short:
-            self._short(signer)
-        self._after(request.text, text, request.last)
-        return OpenTextReply(signer, self._domain(), data)
+    def __len__(self) -> int:
+        return len(self._texts)
 
-    async def seal(self, request: SealTextRequest) -> Record:
-        """Make a text's I_MESSAGE and seal its first piece."""
-        text = self._begin(request.text, request.data)
-        async with text.lock:
-            try:
-                text.work, mikey = await self._crypto.seal(request)
-                data = _piece(text.work, request.data, request.last)
-            except BaseException:
-                self._end(request.text, text)
-                raise
-        self._after(request.text, text, request.last)
-        return SealTextReply(mikey, data)
+    def close(self) -> None:
+        """Forget all texts, at once."""
+        for text in tuple(self._texts.values()):
+            self._forget(text)
 
-    async def data(self, request: TextDataRequest) -> Record:
-        """Seal or open the next piece."""
+    # --- requests -------------------------------------------------------------------------------
+
+    async def _open(self, request: OpenTextRequest) -> Record:
+        text = self._reserve(request.text)
+        try:
+            opened = await self._crypto.open(request)
+            self._begin(text, opened.key, request, TextOpener, MAX_SEALED)
+            reply = OpenTextReply(
+                opened.signer, opened.domain, self._feed(text, request.data, last=request.last)
+            )
+        except BaseException:
+            self._forget(text)
+            raise
+        if opened.short:
+            self._counters["signatures_short"] += 1
+            _log.warning(
+                "text %s: the signature of %s leaves out the SIGN header and was taken, as "
+                "--accept-short-signatures says",
+                request.mid,
+                opened.signer,
+            )
+        return reply
+
+    async def _seal(self, request: SealTextRequest) -> Record:
+        text = self._reserve(request.text)
+        try:
+            key, mikey = await self._crypto.seal(request)
+            self._begin(text, key, request, TextSealer, MAX_SEALED - TAG_OCTETS)
+            return SealTextReply(mikey, self._feed(text, request.data, last=request.last))
+        except BaseException:
+            self._forget(text)
+            raise
+
+    async def _data(self, request: TextDataRequest) -> Record:
         text = self._texts.get(request.text)
         if text is None:
             raise _unknown(request.text)
-        async with text.lock:
-            if self._texts.get(request.text) is not text or text.work is None:
-                raise _unknown(request.text)
-            try:
-                data = _piece(text.work, _bounded(request.data), request.last)
-            except BaseException:
-                self._end(request.text, text)
-                raise
-        self._after(request.text, text, request.last)
-        return TextDataReply(data)
+        if text.cipher is None:
+            raise ControlError(f"text {text.name!r} has not begun yet")
+        try:
+            return TextDataReply(self._feed(text, request.data, last=request.last))
+        except BaseException:
+            self._forget(text)
+            raise
 
-    async def close_text(self, request: CloseTextRequest) -> Record:
-        """Forget a text."""
-        self._texts.pop(request.text, None)
+    async def _close(self, request: CloseTextRequest) -> Record:
+        text = self._texts.get(request.text)
+        if text is not None:
+            self._forget(text)
         return Done()
 
-    async def sign_receipt(self, request: SignReceiptRequest) -> Record:
-        """Sign a receipt."""
-        return SignReceiptReply(*await self._crypto.sign_receipt(request))
+    async def _sign_receipt(self, request: SignReceiptRequest) -> Record:
+        return await self._crypto.sign_receipt(request)
 
-    async def check_receipt(self, request: CheckReceiptRequest) -> Record:
-        """Check a receipt's signature."""
+    async def _check_receipt(self, request: CheckReceiptRequest) -> Record:
         await self._crypto.check_receipt(request)
         return Done()
 
-    def close(self) -> None:
-        """Forget all texts."""
-        self._texts.clear()
-
-    def __len__(self) -> int:
-        """How many texts there are."""
-        return len(self._texts)
-
     # --- the inside -----------------------------------------------------------------------------
 
-    def _begin(self, name: str, data: bytes) -> _Text:
-        _bounded(data)
-        now = self._monotonic()
-        for old in [n for n, t in self._texts.items() if now - t.touched > IDLE_SECONDS]:
-            del self._texts[old]
-        if not 1 <= len(name) <= MAX_NAME or name in self._texts:
+    def _reserve(self, name: str) -> _Text:
+        if not 1 <= len(name) <= _MAX_NAME or name in self._texts:
             raise ControlError(
-                f"text name {name[:MAX_NAME]!r} is in use already or has a wrong length"
+                f"text name {name[:_MAX_NAME]!r} is in use already or has a wrong length"
             )
-        if len(self._texts) >= MOST:
-            raise OverloadError(f"{MOST} texts are being sealed or opened already")
-        text = self._texts[name] = _Text(now)
+        if len(self._texts) >= MAX_TEXTS:
+            raise OverloadError(f"{MAX_TEXTS} texts are being sealed and opened already")
+        text = self._texts[name] = _Text(name)
         return text
 
-    def _after(self, name: str, text: _Text, last: bool) -> None:
-        text.touched = self._monotonic()
-        if last:
-            self._end(name, text)
+    def _begin(
+        self,
+        text: _Text,
+        key: Secret,
+        request: OpenTextRequest | SealTextRequest,
+        cipher: type[TextSealer | TextOpener],
+        room: int,
+    ) -> None:
+        try:
+            # It may have been given up, or the connection have ended, while an engine was busy.
+            if self._texts.get(text.name) is not text:
+                raise _unknown(text.name)
+            data = text_associated_data(
+                mid=request.mid, from_uri=request.from_uri, to_uri=request.to_uri
+            )
+            text.cipher, text.room = cipher(key.reveal(), data), room
+        finally:
+            key.wipe()
 
-    def _end(self, name: str, text: _Text) -> None:
-        if self._texts.get(name) is text:
-            del self._texts[name]
-
-
-def _bounded(data: bytes) -> bytes:
-    if len(data) > MAX_PART:
-        raise ControlError(f"a piece of {len(data)} octets is longer than {MAX_PART}")
-    return data
-
-
-def _piece(work: TextOpener | TextSealer, data: bytes, last: bool) -> bytes:
-    done = work.update(data)
-    if not last:
+    def _feed(self, text: _Text, data: bytes, *, last: bool) -> bytes:
+        cipher = text.cipher
+        if cipher is None or len(data) > MAX_PART or len(data) > text.room:
+            raise ControlError(f"a piece of text {text.name!r} is larger than it may be")
+        text.room -= len(data)
+        done = cipher.update(data)
+        if not last:
+            self._wait_for_more(text)
+            return done
+        if isinstance(cipher, TextSealer):
+            done += cipher.finish()
+            self._counters["texts_sealed"] += 1
+        else:
+            try:
+                cipher.finish()
+            except SealError as error:
+                raise RefusedError("content", str(error)) from None
+            self._counters["texts_opened"] += 1
+        self._forget(text)
         return done
-    if isinstance(work, TextSealer):
-        return done + work.finish()
-    try:
-        work.finish()
-    except SealError as error:
-        raise RefusedError("content", str(error)) from None
-    return done
+
+    def _wait_for_more(self, text: _Text) -> None:
+        if text.idle is not None:
+            text.idle.cancel()
+        loop = asyncio.get_running_loop()
+        text.idle = loop.call_later(self._idle_seconds, self._give_up, text)
+
+    def _give_up(self, text: _Text) -> None:
+        _log.warning("text %s of the server was left idle and is given up", text.name)
+        self._counters["texts_idle"] += 1
+        self._forget(text)
+
+    def _forget(self, text: _Text) -> None:
+        # The library overwrites a cipher's key and state when it is let go.
+        if self._texts.get(text.name) is text:
+            del self._texts[text.name]
+        if text.idle is not None:
+            text.idle.cancel()
+            text.idle = None
+        text.cipher = None
 
 
-def _unknown(name: str) -> ControlError:
-    return ControlError(f"no text {name[:MAX_NAME]!r} is under way")
+def _unknown(name: str) -> UnknownTextError:
+    return UnknownTextError(f"no text {name[:_MAX_NAME]!r} is being sealed or opened")

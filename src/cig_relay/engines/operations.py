@@ -36,8 +36,9 @@ from cig_relay.randomness.errors import EntropyError
 from mikey_sakke import initiator, receiver
 from mikey_sakke.errors import MikeySakkeError, PeriodError
 from mikey_sakke.identifiers import tel_identifier
+from mikey_sakke.initiator import Built
 from mikey_sakke.keys import UserKeys
-from mikey_sakke.periods import month_of
+from mikey_sakke.periods import DAYS_AFTER, month_of
 from umsg.texts import MAX_AGE
 
 
@@ -80,17 +81,18 @@ class Operations:
                 return Signature(keys.signer.sign(text, random_bytes=self._random_bytes))
             case Verify():
                 verified, _ = self._verify(request)
-                return Authentic(verified.coverage is not receiver.Coverage.FULL)
+                return Authentic(_is_short(verified))
             case Open():
                 return self._open(request)
             case Build():
-                return self._build(request, lambda b: CallSecrets.of(b.keys, b.message))
+                return self._build_call(request)
             case OpenText():
                 return self._open_text(request)
             case BuildText():
-                return self._build(request, lambda b: TextSecrets.of(b.keys, b.message))
-            case CheckSignature():
-                self._check_signature(request)
+                return self._build_text(request)
+            case CheckSignature(signer, month, text, sig):
+                identifier = tel_identifier(signer, month)
+                self._of_month(month).verifier.verify(sig, text, identifier=identifier)
                 return Ready()
         raise TypeError(f"{type(request).__name__} is no request")
 
@@ -111,10 +113,19 @@ class Operations:
         for keys in old.values():
             keys.wipe()
 
-    def _verify(self, request: Verify | Open) -> tuple[receiver.Verified, UserKeys]:
+    def _verify(self, request: Verify | Open | OpenText) -> tuple[receiver.Verified, UserKeys]:
         # The relay has made these checks with its own clock and replay cache; here they only
         # turn octets into a message again.
-        parsed = receiver.precheck(request.message, now=request.utc, own_uri=self._own())
+        if not self._uri:
+            raise PeriodError("no keys are loaded")
+        text = isinstance(request, OpenText)
+        parsed = receiver.precheck(
+            request.message,
+            now=request.utc,
+            own_uri=self._uri,
+            max_age=MAX_AGE if text else None,
+            days_after=TEXT_DAYS_AFTER if text else DAYS_AFTER,
+        )
         keys = self._of_month(parsed.month)
         verified = receiver.verify(
             parsed, verifier=keys.verifier, accept_short_coverage=request.accept_short
@@ -129,37 +140,29 @@ class Operations:
             session.wipe()
 
     def _open_text(self, request: OpenText) -> TextSecrets:
-        parsed = receiver.precheck(
-            request.message,
-            now=request.utc,
-            own_uri=self._own(),
-            max_age=MAX_AGE,
-            days_after=TEXT_DAYS_AFTER,
-        )
-        keys = self._of_month(parsed.month)
-        verified = receiver.verify(
-            parsed, verifier=keys.verifier, accept_short_coverage=request.accept_short
-        )
+        verified, keys = self._verify(request)
         session = receiver.open(verified, keys)
         try:
-            return TextSecrets.of(session, short=verified.coverage is not receiver.Coverage.FULL)
+            return TextSecrets.of(session, short=_is_short(verified))
         finally:
             session.wipe()
 
-    def _check_signature(self, request: CheckSignature) -> None:
-        verifier = self._of_month(request.month).verifier
-        identifier = tel_identifier(request.signer, request.month)
-        verifier.verify(request.sig, request.text, identifier=identifier)
+    def _build_call(self, request: Build) -> CallSecrets:
+        built = self._build(request)
+        try:
+            return CallSecrets.of(built.keys, built.message)
+        finally:
+            built.keys.wipe()
 
-    def _own(self) -> str:
-        if not self._uri:
-            raise PeriodError("no keys are loaded")
-        return self._uri
+    def _build_text(self, request: BuildText) -> TextSecrets:
+        built = self._build(request)
+        try:
+            return TextSecrets.of(built.keys, built.message)
+        finally:
+            built.keys.wipe()
 
-    def _build(
-        self, request: Build | BuildText, secrets_of: Callable[[initiator.Built], Record]
-    ) -> Record:
-        built = initiator.build(
+    def _build(self, request: Build | BuildText) -> Built:
+        return initiator.build(
             self._of_month(month_of(request.utc)),
             to_uri=request.responder,
             ssrc=request.ssrc,
@@ -168,10 +171,6 @@ class Operations:
             csb_id=request.csb_id,
             random_bytes=self._random_bytes,
         )
-        try:
-            return secrets_of(built)
-        finally:
-            built.keys.wipe()
 
     def _of_period(self, period: str) -> UserKeys:
         keys = self._periods.get(period)
@@ -184,6 +183,10 @@ class Operations:
         if keys is None:
             raise PeriodError(f"no keys of {month} are loaded")
         return keys
+
+
+def _is_short(verified: receiver.Verified) -> bool:
+    return verified.coverage is not receiver.Coverage.FULL
 
 
 def _check(octets: bytes) -> None:

@@ -32,25 +32,20 @@ from cig_common.errors import CigError
 from cig_material import document
 from cig_material.material import KeyMaterial
 from cig_relay.engines.errors import EngineError, RefusedError
-from cig_relay.engines.pause import Pause
 from cig_relay.engines.turns import Turns
 from cig_relay.engines.wire import (
     Authentic,
     Build,
-    BuildText,
     CallSecrets,
     Check,
-    CheckSignature,
     Failed,
     Load,
     Open,
-    OpenText,
     Ping,
     Ready,
     Refused,
     Sign,
     Signature,
-    TextSecrets,
     Verify,
 )
 from cig_relay.engines.worker import EngineDied, EngineWorker
@@ -71,6 +66,24 @@ _STALE = -1
 _Answer = TypeVar("_Answer", bound=Record)
 _Result = TypeVar("_Result")
 _Work = Callable[[EngineWorker], Coroutine[Any, Any, Record]]
+
+
+class Pause:
+    """How long to wait before an engine is started in the place of one that died, in seconds.
+
+    Twice as long as before if that one did not live for ten seconds, at most five seconds.
+    """
+
+    SHORTEST, LONGEST, LONG_LIFE = 0.05, 5.0, 10.0
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def after(self, lifetime: float) -> float:
+        """Give the pause after an engine that lived for ``lifetime`` seconds."""
+        last = 0.0 if lifetime > self.LONG_LIFE else self._last
+        self._last = min(max(2 * last, self.SHORTEST), self.LONGEST)
+        return self._last
 
 
 class EnginePool:
@@ -169,11 +182,11 @@ class EnginePool:
         Takes some tens of milliseconds a period, during which one engine does nothing else.
         Raises RefusedError when a key is wrong, or EngineError.
         """
-        await self._expect(Ready, Check(document.encode(material)))
+        await self.ask(Ready, Check(document.encode(material)))
 
     async def sign_auth(self, *, period: str, text: bytes) -> bytes:
         """Give the ECCSI signature (129 octets) over ``text`` with the SSK of ``period``."""
-        return (await self._expect(Signature, Sign(period, text))).sig
+        return (await self.ask(Signature, Sign(period, text))).sig
 
     async def verify_message(
         self, message: bytes, *, now: float, accept_short: bool = False
@@ -183,7 +196,7 @@ class EnginePool:
         With ``accept_short`` one that leaves out the SIGN header is good too; the answer tells
         whether it was such a one.
         """
-        return (await self._expect(Authentic, Verify(message, now, accept_short))).short
+        return (await self.ask(Authentic, Verify(message, now, accept_short))).short
 
     async def open_message(
         self, message: bytes, *, now: float, accept_short: bool = False
@@ -193,33 +206,22 @@ class EnginePool:
         Raises RefusedError, whose ``detail`` is a `mikey_sakke.errors.Reason`. The engine checks
         the signature once more: it opens nothing that is not signed, whoever asks.
         """
-        return await self._expect(CallSecrets, Open(message, now, accept_short))
+        return await self.ask(CallSecrets, Open(message, now, accept_short))
 
     async def build_message(
         self, *, responder: str, now: float, ssrc: int, csb_id: int, binding: bytes
     ) -> CallSecrets:
         """Make an I_MESSAGE of time ``now`` for the tel URI ``responder`` (without extension)."""
-        return await self._expect(CallSecrets, Build(responder, now, ssrc, csb_id, binding))
-
-    async def open_text(
-        self, message: bytes, *, now: float, accept_short: bool = False
-    ) -> TextSecrets:
-        """Check and open the I_MESSAGE of a text; raises RefusedError as `open_message` does."""
-        return await self._expect(TextSecrets, OpenText(message, now, accept_short))
-
-    async def build_text(
-        self, *, responder: str, now: float, ssrc: int, csb_id: int, binding: bytes
-    ) -> TextSecrets:
-        """Make the I_MESSAGE of a text for the tel URI ``responder`` (without extension)."""
-        return await self._expect(TextSecrets, BuildText(responder, now, ssrc, csb_id, binding))
-
-    async def check_signature(self, *, signer: str, month: str, text: bytes, sig: bytes) -> None:
-        """Check an ECCSI signature of the tel URI ``signer``; raises RefusedError."""
-        await self._expect(Ready, CheckSignature(signer, month, text, sig))
+        return await self.ask(CallSecrets, Build(responder, now, ssrc, csb_id, binding))
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _expect(self, kind: type[_Answer], request: Record) -> _Answer:
+    async def ask(self, kind: type[_Answer], request: Record) -> _Answer:
+        """Have an engine carry out a request, for an answer of ``kind``; raises as `open_message`.
+
+        OverloadError besides, where too many wait already.
+        """
+
         async def work(worker: EngineWorker) -> Record:
             return await worker.call(request, self._timeout)
 

@@ -87,9 +87,9 @@ class Build(Record):
 
 @dataclass(frozen=True, slots=True)
 class OpenText(Record):
-    """Decapsulate the I_MESSAGE of a text that came at ``utc``, and derive the text's key.
+    """Check a text's I_MESSAGE as `Verify` does, decapsulate it, and derive the text's key.
 
-    It may be as old as a text may be. Its signature is checked. The answer is `TextSecrets`.
+    It may be as old as a text may be (`umsg.texts.MAX_AGE`). The answer is `TextSecrets`.
     """
 
     message: bytes
@@ -99,10 +99,7 @@ class OpenText(Record):
 
 @dataclass(frozen=True, slots=True)
 class BuildText(Record):
-    """Make the I_MESSAGE of a text, of time ``utc``, for the tel URI ``responder``.
-
-    ``binding`` is `umsg.binding.text_digest`. The answer is `TextSecrets`.
-    """
+    """Make a text's I_MESSAGE; as `Build`, but ``ssrc`` names no stream. Gives `TextSecrets`."""
 
     responder: str
     utc: float
@@ -113,7 +110,7 @@ class BuildText(Record):
 
 @dataclass(frozen=True, slots=True)
 class CheckSignature(Record):
-    """Check the ECCSI signature of ``signer`` (a tel URI) over ``text`` by a key of ``month``.
+    """Check the ECCSI signature (129 octets) of the tel URI ``signer`` for a month over ``text``.
 
     The answer is `Ready`.
     """
@@ -204,21 +201,22 @@ class CallSecrets(Record):
 
 @dataclass(frozen=True, slots=True)
 class TextSecrets(Record):
-    """What the I_MESSAGE of a text gives: the key of 16 octets that seals its content.
+    """What a text's I_MESSAGE gives: the key of 16 octets that seals the text, and no other key.
 
-    ``message`` is the I_MESSAGE that was built, empty where one was opened.
+    ``message`` is the I_MESSAGE that was built, empty where one was opened. ``short``: the
+    signature of the one that was opened leaves out the SIGN header.
     """
 
     message: bytes
-    short: bool
     key: bytes = field(repr=False)
+    short: bool = False
 
     @staticmethod
     def of(keys: SessionKeys, message: bytes = b"", *, short: bool = False) -> TextSecrets:
-        """Take the text's key out of a message's keys."""
+        """Take what a text needs out of a message's keys."""
         key = keys.answer_key(TEXT_INFO)
         try:
-            return TextSecrets(message, short, key.reveal()[:KEY_OCTETS])
+            return TextSecrets(message, key.reveal()[:KEY_OCTETS], short)
         finally:
             key.wipe()
 

@@ -60,3 +60,28 @@ def test_auth_text_refuses_other_forms(change):
     assert binding.auth_text_from_digests(**good)
     with pytest.raises(FieldError):
         binding.auth_text_from_digests(**{**good, **change})
+
+
+TEXT = {"mid": ID, "from_uri": "tel:+46701234567", "to_uri": "tel:+8888;101"}
+
+
+def test_text_digest_is_over_these_octets():
+    octets = (
+        b"\xa3"
+        + b"\x62to\x6dtel:+8888;101"
+        + b"\x63mid\x70" + ID.encode()
+        + b"\x64from\x70tel:+46701234567"
+    )  # fmt: skip
+    assert binding.text_digest(**TEXT) == hashlib.sha256(octets).digest()
+
+
+def test_associated_data_of_a_text_are_these_octets():
+    data = binding.text_associated_data(**TEXT)
+    assert data == ID.encode() + b"\0tel:+46701234567\0tel:+8888;101\0"
+
+
+def test_receipt_text_is_these_octets():
+    text = binding.receipt_text(mid=ID, status="delivered", content_digest=b"d" * 32)
+    assert text == b"UMSG/1 receipt\0" + ID.encode() + b"delivered" + b"d" * 32
+    with pytest.raises(FieldError):
+        binding.receipt_text(mid=ID, status="delivered", content_digest=b"d" * 31)

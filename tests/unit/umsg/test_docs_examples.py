@@ -13,8 +13,9 @@ from umsg.call_table import CallRole
 from umsg.errors import ErrorCode
 from umsg.fields import Record
 from umsg.framing import FrameDecoder, encode_frame
-from umsg.messages import TYPES, Bang, Leg, Message, Talk, parse
+from umsg.messages import TYPES, Bang, Leg, Message, Talk, Text, parse
 from umsg.reasons import Reason
+from umsg.sealing import TextSealer
 from unit.umsg.doc_tables import table_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "umsg.md").read_text(encoding="utf-8")
@@ -79,6 +80,23 @@ def test_digests():
         challenge_frame=payload_of("challenge"),
         server_certificate=b"certificate",
         period="2026-11-1",
+    )
+
+
+def test_the_text_that_is_sealed():
+    text = example("text")
+    assert isinstance(text, Text)
+    clear = {"mid": text.mid, "from": text.from_uri, "to": text.to_uri}
+    assert derived("text-digest-input") == cbor.encode(clear)
+    named = {"mid": text.mid, "from_uri": text.from_uri, "to_uri": text.to_uri}
+    assert derived("text-digest") == binding.text_digest(**named)
+    data = binding.text_associated_data(**named)
+    assert derived("text-associated-data") == data
+    sealer = TextSealer(b"K" * 16, data)
+    sealed = sealer.update(derived("text-content")) + sealer.finish()
+    assert derived("text-sealed") == sealed
+    assert derived("receipt-text") == binding.receipt_text(
+        mid=text.mid, status="delivered", content_digest=hashlib.sha256(sealed).digest()
     )
 
 

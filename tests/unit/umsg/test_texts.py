@@ -1,137 +1,127 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Texts cut into parts and put together again, and sealed piece by piece."""
-
-from __future__ import annotations
+"""Cutting a sealed content into parts and putting it together again."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from umsg import binding
-from umsg.errors import FieldError
-from umsg.messages import Text, parse
-from umsg.sealing import SealError, TextOpener, TextSealer
-from umsg.texts import MAX_PART, MAX_SEALED, Assembler, Envelope, PartError, part_count, parts
+from umsg import texts
+from umsg.errors import ErrorCode
+from umsg.messages import MAX_TEXT_PARTS, Text, parse
+from umsg.texts import MAX_PART, MAX_SEALED, Assembler, Envelope, PartError, TooLargeError
+from unit.umsg.samples import IDS, MIKEY, URIS
 
-ENVELOPE = Envelope("SxU+cQAE66+12m5j", "tel:+1", "tel:+2;101", b"mikey")
-KEY = bytes(range(16))
-AAD = binding.text_associated_data(mid="SxU+cQAE66+12m5j", from_uri="tel:+1", to_uri="tel:+2;101")
+MID = "q83vASNFZ4mrze8B"
+ENVELOPE = Envelope(MID, "tel:+46701234567", "tel:+8888", b"mikey")
+ENVELOPES = st.builds(Envelope, IDS, URIS, URIS, MIKEY)
 
 
-def _assembled(wire: list[Text]) -> Assembler:
-    assembler = Assembler(wire[0])
-    for part in wire[1:]:
+def cut(sealed: bytes, stride: int, envelope: Envelope = ENVELOPE) -> list[Text]:
+    """Cut as a sender may who prefers smaller parts."""
+    pieces = [sealed[start : start + stride] for start in range(0, len(sealed), stride)]
+    return [texts.part(envelope, seq, len(pieces), piece) for seq, piece in enumerate(pieces)]
+
+
+def assemble(parts: list[Text]) -> Assembler:
+    assembler = Assembler(parts[0])
+    for part in parts[1:]:
         assert not assembler.complete
         assembler.add(part)
     return assembler
 
 
-@given(st.sampled_from([16, 17, MAX_PART - 1, MAX_PART, MAX_PART + 1, 3 * MAX_PART + 5]))
-@settings(deadline=None)
-def test_what_is_cut_is_put_together(length: int) -> None:
-    sealed = bytes(i % 251 for i in range(length))
-    wire = [parse(part.encode()) for part in parts(ENVELOPE, sealed)]
-    assert all(isinstance(part, Text) for part in wire)
-    texts = [part for part in wire if isinstance(part, Text)]
-    assert len(texts) == part_count(length)
-    assert b"".join(part.data for part in texts) == sealed
-    assembler = _assembled(texts)
+@given(ENVELOPES, st.binary(min_size=16, max_size=200), st.integers(1, 200))
+def test_any_content_in_parts_of_any_size_comes_together(envelope, sealed, stride):
+    parts = cut(sealed, stride, envelope)
+    assembler = assemble([parse(part.encode()) for part in parts])
     assert assembler.complete
-    assert (assembler.envelope, assembler.length) == (ENVELOPE, length)
+    assert assembler.envelope == envelope
+    assert assembler.length == len(sealed)
     assert assembler.digest == hashlib.sha256(sealed).digest()
 
 
-def test_the_longest_text() -> None:
-    assert part_count(MAX_SEALED) == 512
-    assert part_count(MAX_SEALED + 1) == 513
-    assert part_count(0) == 1
+@pytest.mark.parametrize("length", [16, MAX_PART - 1, MAX_PART, MAX_PART + 1, 3 * MAX_PART + 5])
+def test_the_usual_parts_are_full_but_the_last(length):
+    sealed = bytes(length)
+    parts = list(texts.parts(ENVELOPE, sealed))
+    assert len(parts) == texts.part_count(length)
+    assert {len(part.data) for part in parts[:-1]} <= {MAX_PART}
+    assert b"".join(part.data for part in parts) == sealed
+    assert assemble(parts).complete
 
 
-@given(st.permutations(range(4)), st.integers(0, 3))
-def test_parts_out_of_turn_are_refused(order: list[int], twice: int) -> None:
-    wire = list(parts(ENVELOPE, bytes(3 * MAX_PART + 20)))
-    wrong = [wire[i] for i in order] if order != [0, 1, 2, 3] else [*wire, wire[twice]]
+def test_the_largest_text_has_the_most_parts():
+    assert texts.part_count(MAX_SEALED) == MAX_TEXT_PARTS
+    assert texts.part_count(0) == 1
+    assert assemble(list(texts.parts(ENVELOPE, bytes(MAX_SEALED)))).length == MAX_SEALED
+
+
+@given(st.data())
+def test_parts_in_any_other_order_are_refused(data):
+    parts = cut(bytes(range(60)), 10)
+    order = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=8))
+    wrong = next((n for n, seq in enumerate(order) if seq != n), None)
+    if order[0] != 0:
+        with pytest.raises(PartError):
+            Assembler(parts[order[0]])
+        return
+    assembler = Assembler(parts[0])
+    for number, seq in enumerate(order[1:], start=1):
+        if number == wrong:
+            with pytest.raises(PartError) as caught:
+                assembler.add(parts[seq])
+            assert caught.value.code is ErrorCode.PROTOCOL
+            return
+        assembler.add(parts[seq])
+
+
+@given(st.integers(0, 40))
+def test_parts_may_differ_in_size_but_none_is_empty(size):
+    parts = cut(bytes(range(60)), 10)
+    assembler = assemble(parts[:1])
+    odd = replace(parts[1], data=bytes(size))
+    if size:
+        assembler.add(odd)
+        assert assembler.length == 10 + size
+    else:
+        with pytest.raises(PartError):
+            assembler.add(odd)
+
+
+@pytest.mark.parametrize("change", [{"of": 7}, {"mid": "A" * 16}, {"seq": 3}, {"data": b""}])
+def test_a_part_that_is_refused_changes_nothing(change):
+    parts = cut(bytes(range(60)), 10)
+    assembler = assemble(parts[:2])
+    before = assembler.length, assembler.digest
     with pytest.raises(PartError):
-        _assembled_or_not(wrong)
-
-
-def _assembled_or_not(wire: list[Text]) -> None:
-    assembler = Assembler(wire[0])
-    for part in wire[1:]:
+        assembler.add(replace(parts[2], **change))
+    assert (assembler.length, assembler.digest) == before
+    for part in parts[2:]:
         assembler.add(part)
+    assert assembler.digest == hashlib.sha256(bytes(range(60))).digest()
 
 
-def test_another_count_of_parts_is_refused() -> None:
-    first, second = parts(ENVELOPE, bytes(MAX_PART + 20))
-    with pytest.raises(PartError, match="out of turn"):
-        Assembler(first).add(Text(mid=second.mid, seq=1, of=3, data=b"x"))
+def test_a_part_after_the_last_is_refused():
+    parts = cut(bytes(20), 10)
+    assembler = assemble(parts)
+    for part in parts:
+        with pytest.raises(PartError):
+            assembler.add(part)
 
 
-def test_a_text_is_at_least_its_tag() -> None:
-    with pytest.raises(PartError, match="shorter"):
-        _assembled(list(parts(ENVELOPE, bytes(15))))
+@pytest.mark.parametrize("length", [0, 1, 15])
+def test_what_is_shorter_than_the_tag_is_no_text(length):
+    with pytest.raises(PartError):
+        Assembler(texts.part(ENVELOPE, 0, 1, bytes(length)))
 
 
-@given(st.binary(max_size=3000), st.lists(st.integers(1, 999), max_size=12))
-def test_sealing_in_pieces_is_sealing_at_once(content: bytes, cuts: list[int]) -> None:
-    sealer, opener, sealed, opened = TextSealer(KEY, AAD), TextOpener(KEY, AAD), b"", b""
-    for piece in _pieces(content, cuts):
-        sealed += sealer.update(piece)
-    sealed += sealer.finish()
-    assert sealed == AESGCM(KEY).encrypt(bytes(12), content, AAD)
-    for piece in _pieces(sealed, cuts[::-1]):
-        opened += opener.update(piece)
-    opener.finish()
-    assert opened == content
-
-
-def _pieces(octets: bytes, cuts: list[int]) -> list[bytes]:
-    found = []
-    for cut in cuts:
-        found.append(octets[:cut])
-        octets = octets[cut:]
-    return [*found, octets]
-
-
-@given(st.binary(max_size=60), st.data())
-def test_whatever_is_altered_is_refused(content: bytes, data: st.DataObject) -> None:
-    sealed = bytearray(AESGCM(KEY).encrypt(bytes(12), content, AAD))
-    bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
-    sealed[bit // 8] ^= 1 << bit % 8
-    opener = TextOpener(KEY, AAD)
-    opener.update(bytes(sealed))
-    with pytest.raises(SealError):
-        opener.finish()
-
-
-@pytest.mark.parametrize("field", ["mid", "from_uri", "to_uri"])
-def test_a_text_cannot_be_moved_to_another_name_or_party(field: str) -> None:
-    named = {"mid": "SxU+cQAE66+12m5j", "from_uri": "tel:+1", "to_uri": "tel:+2;101"}
-    other = {**named, field: {"mid": "SxU+cQAE66+12m5k"}.get(field, "tel:+3")}
-    assert binding.text_associated_data(**named) != binding.text_associated_data(**other)
-    assert binding.text_digest(**named) != binding.text_digest(**other)
-    opener = TextOpener(KEY, binding.text_associated_data(**other))
-    opener.update(AESGCM(KEY).encrypt(bytes(12), b"content", AAD))
-    with pytest.raises(SealError):
-        opener.finish()
-
-
-def test_a_truncated_text_is_refused() -> None:
-    sealed = AESGCM(KEY).encrypt(bytes(12), b"content", AAD)
-    for length in range(len(sealed)):
-        opener = TextOpener(KEY, AAD)
-        opener.update(sealed[:length])
-        with pytest.raises(SealError):
-            opener.finish()
-
-
-def test_what_a_receipt_signs() -> None:
-    text = binding.receipt_text(
-        mid="SxU+cQAE66+12m5j", status="delivered", content_digest=bytes(32)
-    )
-    assert text == b"UMSG/1 receipt\0SxU+cQAE66+12m5jdelivered" + bytes(32)
-    with pytest.raises(FieldError):
-        binding.receipt_text(mid="SxU+cQAE66+12m5j", status="delivered", content_digest=b"short")
+def test_a_text_beyond_the_limit_is_told_so(monkeypatch):
+    monkeypatch.setattr(texts, "MAX_SEALED", 50)
+    parts = cut(bytes(60), 10)
+    assembler = assemble(parts[:5])
+    with pytest.raises(TooLargeError) as caught:
+        assembler.add(parts[5])
+    assert caught.value.code is ErrorCode.TOO_LARGE

@@ -30,7 +30,6 @@ from cig_relay.configuration import RelayConfiguration
 from cig_relay.control.call_crypto import CallCrypto
 from cig_relay.control.server import ControlServer
 from cig_relay.control.service import RelayService
-from cig_relay.control.text_crypto import TextCrypto
 from cig_relay.engines.pool import EnginePool
 from cig_relay.keys.holder import KeyHolder
 from cig_relay.keys.keeper import KeyKeeper
@@ -231,9 +230,6 @@ async def relay(
             keeper=keeper,
             journal=journal,
             crypto=crypto,
-            text_crypto=TextCrypto(
-                pool=pool, holder=holder, calls=crypto, clock=clock, accept_short=accept_short
-            ),
             media=media,
             clock=clock,
             tel_addr=lambda: LOOPBACK,

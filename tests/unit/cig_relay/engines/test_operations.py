@@ -16,20 +16,29 @@ from cig_relay.engines.self_test import SelfTestError, self_test
 from cig_relay.engines.wire import (
     Authentic,
     Build,
+    BuildText,
     CallSecrets,
+    CheckSignature,
     Failed,
     Load,
     Open,
+    OpenText,
     Ready,
     Refused,
     Sign,
     Signature,
+    TextSecrets,
     Verify,
+    decode,
+    encode,
 )
 from mikey_sakke import eccsi, initiator, receiver
 from mikey_sakke.identifiers import tel_identifier
 from mikey_sakke.kms import MasterKeys
 from mikey_sakke.secret import Secret
+from umsg.binding import TEXT_INFO
+from umsg.framing import FrameDecoder
+from umsg.texts import MAX_AGE
 from unit.cig_relay.keys.lab import ALICE, GATEWAY, KMS_URI, domain, kms, material
 
 NOVEMBER, DECEMBER = "2026-11", "2026-12"
@@ -151,6 +160,76 @@ def test_keys_of_another_month_do_not_stand_in() -> None:
         answer = operations.answer(request)
         assert isinstance(answer, Refused)
         assert answer.reason == "period"
+
+
+def _text_key(built: initiator.Built) -> bytes:
+    return built.keys.answer_key(TEXT_INFO).reveal()[:16]
+
+
+def test_a_text_s_message_gives_the_text_s_key_and_no_other() -> None:
+    operations = _operations(_period(OLD, "2026-11-1"))
+    built = _message(OLD, MIDDLE)
+    opened = operations.answer(OpenText(built.message, MIDDLE))
+    assert opened == TextSecrets(b"", _text_key(built))
+    made = operations.answer(BuildText(ALICE, MIDDLE, 9, 5, BINDING))
+    assert isinstance(made, TextSecrets)
+    alice = OLD.issue(ALICE, NOVEMBER, kms_uri=KMS_URI)
+    parsed = receiver.precheck(made.message, now=MIDDLE, own_uri=ALICE)
+    session = receiver.open(receiver.verify(parsed, verifier=alice.verifier), alice)
+    assert made.key == session.answer_key(TEXT_INFO).reveal()[:16]
+    for answer in (opened, made):
+        assert repr(answer.key) not in repr(answer)
+        (payload,) = FrameDecoder().feed(encode(1, answer))
+        assert decode(payload) == (1, answer)
+
+
+def test_a_text_s_message_may_be_old_but_its_month_must_count() -> None:
+    operations = _operations(_period(OLD, "2026-11-1"), _period(NEW, "2026-12-1"))
+    late = _message(OLD, BOUNDARY - 60)
+    for age in (0.0, 3600.0, MAX_AGE - 1):
+        opened = operations.answer(OpenText(late.message, BOUNDARY - 60 + age))
+        assert isinstance(opened, TextSecrets)
+    refused = operations.answer(OpenText(late.message, BOUNDARY - 60 + MAX_AGE + 1))
+    assert isinstance(refused, Refused)
+    assert refused.reason == "stale"
+    old = operations.answer(Open(late.message, BOUNDARY + 3600))
+    assert isinstance(old, Refused)
+    assert old.reason == "stale"
+
+
+def test_a_text_is_opened_only_under_a_good_signature() -> None:
+    operations = _operations(_period(OLD, "2026-11-1"))
+    built = _message(OLD, MIDDLE)
+    prefix = built.message[: built.signed_prefix_len]
+    short = prefix + OLD.issue(ALICE, NOVEMBER, kms_uri=KMS_URI).signer.sign(prefix[:-2])
+    forged = built.message[:-1] + bytes([built.message[-1] ^ 1])
+    for message in (short, forged):
+        answer = operations.answer(OpenText(message, MIDDLE))
+        assert isinstance(answer, Refused)
+        assert answer.reason == "signature"
+    taken = operations.answer(OpenText(short, MIDDLE, accept_short=True))
+    assert taken == TextSecrets(b"", _text_key(built), short=True)
+    assert isinstance(operations.answer(OpenText(forged, MIDDLE, accept_short=True)), Refused)
+
+
+def test_signatures_of_others_are_checked_under_their_month_s_kms() -> None:
+    operations = _operations(_period(OLD, "2026-11-1"), _period(NEW, "2026-12-1"))
+    for masters, month in ((OLD, NOVEMBER), (NEW, DECEMBER)):
+        sig = masters.issue(ALICE, month, kms_uri=KMS_URI).signer.sign(b"text")
+        assert operations.answer(CheckSignature(ALICE, month, b"text", sig)) == Ready()
+        other = DECEMBER if month == NOVEMBER else NOVEMBER
+        for wrong in (
+            CheckSignature(ALICE, other, b"text", sig),
+            CheckSignature(GATEWAY, month, b"text", sig),
+            CheckSignature(ALICE, month, b"next", sig),
+            CheckSignature(ALICE, month, b"text", sig[:-1]),
+        ):
+            answer = operations.answer(wrong)
+            assert isinstance(answer, Refused)
+            assert answer.reason == "signature"
+    answer = operations.answer(CheckSignature(ALICE, "2026-10", b"text", bytes(129)))
+    assert isinstance(answer, Refused)
+    assert answer.reason == "period"
 
 
 def test_wrong_keys_leave_the_old_ones_in_use() -> None:

@@ -20,8 +20,7 @@ import pytest
 from cig_common.errors import OverloadError
 from cig_relay.engines import pool as pool_module
 from cig_relay.engines.errors import EngineError
-from cig_relay.engines.pause import Pause
-from cig_relay.engines.pool import EnginePool
+from cig_relay.engines.pool import EnginePool, Pause
 from cig_relay.engines.worker import EngineWorker
 from mikey_sakke.errors import SecretError
 from unit.cig_relay.engines.children import ENVIRONMENT, run_python_with_memlock
