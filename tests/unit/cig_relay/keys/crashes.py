@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cig_relay.keys.keystore import Keystore
-from crashes import Steps, killed
+from killing import Steps, killed
 from unit.cig_relay.keys.lab import material
 
 CHANGING = ("open", "fsync", "link", "rename", "unlink", "utime")

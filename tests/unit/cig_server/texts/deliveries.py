@@ -23,7 +23,7 @@ from cig_server.texts import received
 from cig_server.texts.delivery import Deliverer
 from cig_server.texts.model import Copy, TextKey
 from cig_server.texts.store import TextStore
-from crashes import Steps, killed
+from killing import Steps, killed
 
 CHANGING = ("open", "fchmod", "fsync", "rename", "unlink")
 KEYS = [TextKey("tel:+4711", f"{number:016}") for number in range(3)]

@@ -119,10 +119,10 @@ def test_symbolic_links_are_not_followed(box: Path, which: str) -> None:
     real = box / which if which else box
     real.rename(box.parent / "moved")
     real.symlink_to(box.parent / "moved")
-    number = len(os.listdir("/proc/self/fd"))
+    number = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(OSError) as caught:
         Maildir(str(box))
-    assert len(os.listdir("/proc/self/fd")) == number
+    assert len(list(Path("/proc/self/fd").iterdir())) == number
     assert "create_cig_maildir" in str(storage_error(str(box), caught.value))
 
 
