@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 from cig_relay.keys.keystore import Keystore
+from killing import Steps, killed
 from unit.cig_relay.keys.lab import material
 
 CHANGING = ("open", "fsync", "link", "rename", "unlink", "utime")
@@ -74,20 +73,6 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
-def die_before(step: int) -> None:
-    """Have the process killed before its call number ``step`` that changes the disk."""
-    steps = count(1)
-    for name in CHANGING:
-        real = getattr(os, name)
-
-        def call(*arguments: object, _real: Callable[..., object] = real, **more: object) -> object:
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return _real(*arguments, **more)
-
-        setattr(os, name, call)
-
-
 def crash(action: Callable[[Path], None], start: Path, left: Path) -> list[Path]:
     """Do the action again and again, killed a step later each time; give what each left."""
     results: list[Path] = []
@@ -95,15 +80,13 @@ def crash(action: Callable[[Path], None], start: Path, left: Path) -> list[Path]
     while not finished:
         folder = copied(start, left / f"{start.name}-{len(results) + 1:02}")
         results.append(folder)
-        pid = os.fork()
-        if pid == 0:
-            die_before(len(results))
+        step = len(results)
+
+        def work(folder: Path = folder, step: int = step) -> None:
+            Steps(step).before_calls(CHANGING)
             action(folder)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if status not in (0, -signal.SIGKILL):
-            raise SystemExit(f"{folder}: it ended with {status}")
-        finished = status == 0
+
+        finished = not killed(work)
     return results
 
 
