@@ -114,7 +114,8 @@ class RelayClient:
         self._pending[number] = future
         try:
             self._writer.write(Envelope(number, message).encode())
-            answer = await asyncio.wait_for(future, seconds)
+            async with asyncio.timeout(seconds):
+                answer = await future
         except TimeoutError:
             logger.warning("cig-relay did not answer in %g s: reconnecting", seconds)
             self._writer.close()

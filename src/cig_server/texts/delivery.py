@@ -204,7 +204,9 @@ class Deliverer:
             except Exception as error:
                 logger.exception("a batch of texts could not be delivered")
                 self._courier.unfinished = True
-                self._give_back(jobs, StorageError(str(self._store.path), f"a fault: {error!r}"))
+                self._give_back(
+                    jobs, StorageError(str(self._store.path), f"a fault: {type(error).__name__}")
+                )
             if not self._queue:
                 if self._stopping:
                     return

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from cig_common.clock import Clock
 from cig_common.config import Configuration, MailboxKind
@@ -47,6 +48,12 @@ _HOUR = 3600.0
 logger = logging.getLogger("Texts")
 
 
+class _Given(TypedDict):
+    config: Callable[[], Configuration]
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+
+
 class TextService:
     """All about texts, behind one face: a `cig_server.uif.interface.TextListener`.
 
@@ -72,23 +79,19 @@ class TextService:
         self._problem = "the text service is not started yet"
         self._task: asyncio.Task[None] | None = None
         self._running = False
-        self._store = TextStore(folder, _SCHEMAS)
+        self._store = store = TextStore(folder, _SCHEMAS)
         crypto = TextCrypto(relay)
+        given: _Given = {"config": config, "clock": clock, "random_bytes": random_bytes}
 
         def retry_seconds() -> float:
             return config().retry_hours * _HOUR
 
         self._deliverer = Deliverer(
-            self._store,
-            mailboxes=lambda: [
-                box.path for box in config().mailboxes if box.kind is MailboxKind.WRITE
-            ],
-            clock=clock,
-            random_bytes=random_bytes,
+            store, mailboxes=lambda: _written(config()), clock=clock, random_bytes=random_bytes
         )
         self._sip_out = SipOut(
             config=config,
-            store=self._store,
+            store=store,
             sif=sif,
             on_result=self._sip_result,
             notify_attachments=self._attachments_left,
@@ -96,31 +99,27 @@ class TextService:
             retry_seconds=retry_seconds,
         )
         self._incoming = Incoming(
-            config=config,
             crypto=crypto,
             deliverer=self._deliverer,
             formats=MailboxFormats(),
             sip=self._sip_out,
             link=uif,
             relay_ready=lambda: relay.connected and uif.identity is not None,
-            clock=clock,
-            random_bytes=random_bytes,
             folder=folder,
+            **given,
         )
         self._sending = Sending(
-            config=config,
-            store=self._store,
+            store=store,
             crypto=crypto,
             link=uif,
             own_uri=lambda: uif.identity.public_id if uif.identity is not None else None,
             notify=self._incoming,
-            clock=clock,
-            random_bytes=random_bytes,
             folder=folder,
             retry_seconds=retry_seconds,
+            **given,
         )
         self._sip_in = SipIn(
-            config=config, store=self._store, sending=self._sending, sif=sif, clock=clock.utc
+            config=config, store=store, sending=self._sending, sif=sif, clock=clock.utc
         )
 
     async def start(self) -> None:
@@ -255,6 +254,10 @@ class TextService:
         for part in (self._sending, self._deliverer, self._sip_out):
             found += await part.facts()
         return found
+
+
+def _written(config: Configuration) -> list[str]:
+    return [box.path for box in config.mailboxes if box.kind is MailboxKind.WRITE]
 
 
 def _make(folder: Path) -> None:

@@ -103,6 +103,7 @@ class TextStore:
             return
         self._settle([_Job(_nothing, opened)])
         with contextlib.closing(connection):
+            # `_transact` raises nothing: whoever waits is told of every fault.
             while (first := self._jobs.get()) is not None:
                 jobs, ended = [first], False
                 while len(jobs) < _MOST_AT_ONCE and not self._jobs.empty():
