@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: two calls through the real gateway, one each way, and what both sides heard."""
+"""The demo: a call and a text each way through the real gateway, and what arrived of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cig_lab import analysis, signals
+from cig_lab import analysis, demo_texts, signals
 from cig_lab.environment import (
     KEYS_FILE,
     MGMT_PORT,
@@ -74,6 +74,7 @@ async def run(out: Path, say: Say, *, mgmt_port: int = MGMT_PORT, keep: bool = F
         for act in (_secure_to_sip, _sip_to_secure):
             say("")
             report.calls.append(await act(lab, say))
+        report.texts = await demo_texts.run(lab, say)
         if not report.ok:
             say(lab.tails())
             for path in lab.save_logs(out / "logs"):
@@ -84,7 +85,7 @@ async def run(out: Path, say: Say, *, mgmt_port: int = MGMT_PORT, keep: bool = F
     say("")
     for path in report.write(out):
         say(f"wrote {path}")
-    say("Everything was heard." if report.ok else "NOT everything was heard.")
+    say("Everything arrived." if report.ok else "NOT everything arrived.")
     return report
 
 

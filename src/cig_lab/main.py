@@ -40,9 +40,9 @@ def main() -> None:
 @_mgmt_option
 @click.option("--keep", is_flag=True, help="Keep the temporary folder with configuration and logs.")
 def demo(as_json: bool, out: Path, mgmt_port: int, keep: bool) -> None:
-    """Make a call each way through the gateway and check what was heard.
+    """Make a call and send a text each way through the gateway and check what arrived.
 
-    Ends with 0 only if everything was heard.
+    Ends with 0 only if everything did.
     """
     from cig_lab.demo import main as run
 
@@ -77,6 +77,23 @@ def dial(number: str) -> None:
     from cig_lab.remote import main as run
 
     sys.exit(run(number))
+
+
+@phone.command()
+@click.argument("number")
+@click.argument("text")
+@click.option(
+    "--attach",
+    "attachments",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A file to send with it; may be repeated.",
+)
+def text(number: str, text: str, attachments: tuple[Path, ...]) -> None:
+    """Send TEXT to NUMBER, such as +8888w101, and tell what becomes of it."""
+    from cig_lab.remote import main_text as run
+
+    sys.exit(run(number, text, attachments))
 
 
 main.add_command(kms)

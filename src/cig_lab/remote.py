@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dials with the secure phone of a running lab: lines of JSON over a Unix socket.
+"""Dials and sends texts with the secure phone of a running lab: lines of JSON over a Unix socket.
 
-The client sends one line, {"dial": "+8888w101"}. The lab answers a line for each thing that
-happens: {"event": "growl" | "talk" | "ended" | "error", "text": …}. When the client goes away, the
-call is hung up.
+The client sends one line, {"dial": "+8888w101"} or {"text": …, "to": …, "attachments": [[name,
+type, octets in base64], …]}. The lab answers a line for each thing that happens: {"event": "growl"
+| "talk" | "ended" | "stored" | "delivered" | "refused" | "error", "text": …}. When the client goes
+away, a call is hung up; a text is sent all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
+import mimetypes
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +23,14 @@ import click
 from cig_lab import announcement
 from cig_lab.phone.call import SecureCall, SecureCallEndedError
 from cig_lab.phone.phone import SecurePhone
+from cig_lab.phone.texts import TextRefusedError
 from cig_lab.process import LabError
 from cig_lab.runtime import find_socket
+from mikey_sakke.errors import MikeySakkeError
 
-MAX_LINE = 4096
-_ENDINGS = ("ended", "error")
+MAX_LINE = 24 << 20
+"""Octets of a request: a text may have 16 MiB, and base64 adds a third."""
+_ENDINGS = ("ended", "delivered", "refused", "error")
 
 
 class PhoneServer:
@@ -52,7 +59,7 @@ class PhoneServer:
         self._tasks.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MikeySakkeError, TextRefusedError) as error:
             _tell(writer, "error", str(error))
         finally:
             self._tasks.discard(task)
@@ -60,6 +67,9 @@ class PhoneServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request: Any = json.loads(await reader.readline())
+        if isinstance(request, dict) and isinstance(request.get("text"), str):
+            await self._send_text(request, writer)
+            return
         if not isinstance(request, dict) or not isinstance(request.get("dial"), str):
             raise ValueError("the request is not understood")
         call = await self._phone.dial(request["dial"])
@@ -71,6 +81,21 @@ class PhoneServer:
             call.hangup()
             gone.cancel()
             await asyncio.gather(gone, talking, return_exceptions=True)
+
+    async def _send_text(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        attachments = [
+            (str(name), str(kind), base64.b64decode(octets))
+            for name, kind, octets in request.get("attachments", ())
+        ]
+        sent = await self._phone.send_text(
+            str(request.get("to")), request["text"], attachments=attachments
+        )
+        await sent.stored
+        _tell(writer, "stored", f"the CRS has it, as {sent.mid}")
+        receipt = await sent.receipt
+        _tell(
+            writer, receipt.status.value, receipt.reason or f"receipted by {sent.envelope.to_uri}"
+        )
 
 
 async def _follow(call: SecureCall, writer: asyncio.StreamWriter) -> None:
@@ -95,33 +120,60 @@ def _tell(writer: asyncio.StreamWriter, event: str, text: str) -> None:
 
 async def dial(number: str, path: Path) -> int:
     """Dial through the lab at ``path`` and print what happens; gives the exit code."""
+    events = await _ask({"dial": number}, path)
+    return 0 if "talk" in events and events[-1] == "ended" else 1
+
+
+async def text(number: str, words: str, attachments: Sequence[Path], path: Path) -> int:
+    """Send a text through the lab at ``path`` and print what becomes of it; gives the exit code."""
+    files = [
+        (file.name, mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+         base64.b64encode(file.read_bytes()).decode())
+        for file in attachments
+    ]  # fmt: skip
+    events = await _ask({"text": words, "to": number, "attachments": files}, path)
+    return 0 if events[-1] == "delivered" else 1
+
+
+async def _ask(request: dict[str, Any], path: Path) -> list[str]:
+    """Send a request and print what the lab tells; gives the events."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
     except OSError as error:
         raise LabError(
             f"the lab does not answer ({error.strerror}): is `cig-lab up` still running?"
         ) from None
-    writer.write(json.dumps({"dial": number}).encode() + b"\n")
-    talked = False
-    event = ""
+    writer.write(json.dumps(request).encode() + b"\n")
+    events: list[str] = []
     with contextlib.closing(writer):
-        while event not in _ENDINGS:
+        while not events or events[-1] not in _ENDINGS:
             line = await reader.readline()
             if not line:
                 raise LabError("the lab was stopped")
             told = json.loads(line)
-            event = told["event"]
-            talked = talked or event == "talk"
-            click.echo(f"{event}: {told['text']}")
-    return 0 if talked and event == "ended" else 1
+            events.append(told["event"])
+            click.echo(f"{told['event']}: {told['text']}")
+    return events
 
 
 def main(number: str) -> int:
     """Run `cig-lab phone dial`; gives the exit code, 0 for a call that was answered."""
+    return _run(lambda path: dial(number, path))
+
+
+def main_text(number: str, words: str, attachments: Sequence[Path]) -> int:
+    """Run `cig-lab phone text`; gives the exit code, 0 for a text that was delivered."""
+    return _run(lambda path: text(number, words, attachments, path))
+
+
+def _run(work: Callable[[Path], Coroutine[None, None, int]]) -> int:
     try:
-        return asyncio.run(dial(number, find_socket()))
+        return asyncio.run(work(find_socket()))
     except LabError as error:
         click.echo(f"cig-lab: {error}", err=True)
+        return 1
+    except OSError as error:
+        click.echo(f"cig-lab: {error.filename}: {error.strerror}", err=True)
         return 1
     except KeyboardInterrupt:
         return 0

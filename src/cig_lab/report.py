@@ -10,6 +10,7 @@ from typing import Any
 
 from cig_lab import picture, wav
 from cig_lab.analysis import Heard
+from cig_lab.demo_texts import TextReport
 from cig_lab.signals import RATE, Samples
 
 SECURE_TO_SIP = "secure-to-sip"
@@ -84,18 +85,24 @@ def _verdict(hearing: Hearing | None) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class DemoReport:
-    """All calls of a demo."""
+    """All calls and texts of a demo."""
 
     calls: list[CallReport] = field(default_factory=list)
+    texts: list[TextReport] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether there were calls and everything was heard."""
-        return bool(self.calls) and all(call.ok for call in self.calls)
+        """Whether there were calls and texts, and everything arrived."""
+        found = [*(call.ok for call in self.calls), *(text.ok for text in self.texts)]
+        return bool(self.calls) and bool(self.texts) and all(found)
 
     def to_map(self) -> dict[str, Any]:
         """Give the JSON object; it holds no secret."""
-        return {"calls": [call.to_map() for call in self.calls], "ok": self.ok}
+        return {
+            "calls": [call.to_map() for call in self.calls],
+            "texts": [text.to_map() for text in self.texts],
+            "ok": self.ok,
+        }
 
     def hearings(self) -> list[Hearing]:
         """Give all directions that were measured."""
@@ -114,6 +121,7 @@ class DemoReport:
                 lines.append(f"  DTMF seen: {call.dtmf or 'none'} ({seen})")
             if call.problem:
                 lines.append(f"  FAILED: {call.problem}")
+        lines += [text.line() for text in self.texts]
         return [*lines, "", *_hearing_table(self.hearings())]
 
     def write(self, folder: Path) -> list[Path]:

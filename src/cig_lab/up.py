@@ -38,6 +38,9 @@ def instructions(lab: Environment) -> list[str]:
         "With the secure phone, in another terminal:",
         f"    cig-lab phone dial +8888w{PBX_USER}",
         f"  The SIP phone {PBX_USER} answers and does the same.",
+        f'    cig-lab phone text +8888w{PBX_USER} "Good morning" --attach picture.png',
+        f"  The text lies in {lab.mail}/to-pbx/new. What is put into",
+        f"  {lab.mail}/from-pbx/new goes to the secure phone (docs/texts.md).",
         "Look at the gateway meanwhile:",
         f"    {cli} show call        {cli} status",
         "",
@@ -58,6 +61,7 @@ async def run(say: Callable[[str], None], *, sip_port: int, mgmt_port: int) -> N
         place = runtime.announce(lab.folder)
         work = [asyncio.ensure_future(_accept_all(lab.phone.incoming, _secure_guest, say)),
                 asyncio.ensure_future(_accept_all(lab.sip_phone.incoming, _sip_guest, say)),
+                asyncio.ensure_future(_show_texts(lab, say)),
                 asyncio.ensure_future(_watch(lab)),
                 asyncio.ensure_future(stop.wait())]  # fmt: skip
         try:
@@ -87,6 +91,14 @@ async def _watch(lab: Environment) -> None:
     )
     ended = [child.name for child in children if child.returncode is not None]
     raise LabError(f"{' and '.join(ended)} ended by itself\n{lab.tails()}")
+
+
+async def _show_texts(lab: Environment, say: Callable[[str], None]) -> None:
+    while True:
+        text = await lab.phone.next_text()
+        say(f"The secure phone gets a text from {text.from_uri}: {text.text}")
+        for name, kind, octets in text.attachments:
+            say(f"  with {name} ({kind}, {len(octets)} octets)")
 
 
 async def _accept_all(

@@ -38,6 +38,13 @@ async def test_demo_hears_everything(tmp_path: Path) -> None:
     for call in facts["calls"]:
         for side in ("heard_by_caller", "heard_by_callee"):
             assert call[side]["snr_db"] > 35
+    assert [text["direction"] for text in facts["texts"]] == [
+        "secure-to-mailbox",
+        "mailbox-to-secure",
+    ]
+    for text in facts["texts"]:
+        assert (text["text"], text["attachment"]) == (True, True)
+    assert facts["texts"][0]["receipt"] == "delivered"
     assert "Crypto engines available" in told.decode()
     files = sorted(path.name for path in (tmp_path / "demo-out").iterdir())
     assert len(files) == 9
@@ -68,6 +75,10 @@ async def test_lab_stays_up_takes_calls_and_stops_cleanly(tmp_path: Path) -> Non
     assert dialling.stdout is not None
     told = [(await dialling.stdout.readline()).decode() for _ in range(2)]
     assert [line.split(":")[0] for line in told] == ["growl", "talk"]
+    sending = await start("phone", "text", "+8888w101", "Good morning", folder=tmp_path)
+    answer, complaint = await sending.communicate()
+    assert sending.returncode == 0, complaint.decode()
+    assert [line.split(":")[0] for line in answer.decode().splitlines()] == ["stored", "delivered"]
     process.send_signal(signal.SIGINT)
     output, complaint = await process.communicate()
     assert process.returncode == 0, complaint.decode()

@@ -251,7 +251,7 @@ class TextService:
         if not self._running:
             return []
         found: list[QueueFacts] = []
-        for part in (self._sending, self._deliverer, self._sip_out):
+        for part in (self._incoming, self._sending, self._deliverer, self._sip_out):
             found += await part.facts()
         return found
 

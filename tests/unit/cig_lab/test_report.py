@@ -2,12 +2,16 @@
 """The demo's verdict, JSON object, table and files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cig_lab import analysis, signals
+from cig_lab.demo_texts import TextReport
 from cig_lab.report import SECURE_TO_SIP, SIP_TO_SECURE, CallReport, DemoReport, Hearing
+
+TEXT = TextReport("secure-to-mailbox", True, True, "delivered")
 
 
 def hearing(name: str, *, heard: signals.Samples | None = None) -> Hearing:
@@ -25,10 +29,11 @@ def call(*, dtmf: str | None = "159*#") -> CallReport:
 
 
 def test_everything_heard() -> None:
-    report = DemoReport([call()])
+    report = DemoReport([call()], [TEXT])
     assert report.ok
     facts = json.loads(json.dumps(report.to_map(), allow_nan=False))
-    assert set(facts) == {"calls", "ok"}
+    assert set(facts) == {"calls", "texts", "ok"}
+    assert facts["texts"][0]["attachment"] is True
     assert set(facts["calls"][0]) == {
         "direction", "from", "to", "state", "setup_ms", "heard_by_caller", "heard_by_callee", "dtmf"
     }  # fmt: skip
@@ -46,10 +51,15 @@ def test_each_fault_is_found() -> None:
     failed = CallReport(SIP_TO_SECURE, "a", "b", problem="nobody answered")
     lost_digit = call(dtmf="159*")
     for bad in (nothing_heard, failed, lost_digit):
-        report = DemoReport([call(), bad])
+        report = DemoReport([call(), bad], [TEXT])
         assert not report.ok
         json.dumps(report.to_map(), allow_nan=False)
     assert not DemoReport().ok
+    assert not DemoReport([call()]).ok
+    for wrong in (replace(TEXT, attachment_ok=False), replace(TEXT, problem="lost")):
+        assert not DemoReport([call()], [TEXT, wrong]).ok
+    assert "FAILED: lost" in replace(TEXT, problem="lost").line()
+    assert "picture NOT as sent" in replace(TEXT, attachment_ok=False).line()
     text = "\n".join(DemoReport([nothing_heard, failed, lost_digit]).table())
     assert "NOT HEARD" in text
     assert "FAILED: nobody answered" in text
