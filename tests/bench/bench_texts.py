@@ -12,21 +12,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 import uvloop
 
 from cig_common.clock import SystemClock
-from cig_server.texts import received
+from cig_common.config import loads
+from cig_server.texts import outbox_store, received
+from cig_server.texts.crypto import Sealed
 from cig_server.texts.delivery import Deliverer
 from cig_server.texts.model import Copy, TextKey
+from cig_server.texts.sending import Sending
 from cig_server.texts.store import TextStore
+from umsg.messages import Receipt, Text
+from umsg.texts import Envelope
 
 OCTETS = 500
 MOST_TIMES_FLOOR = 1.5
@@ -93,6 +99,85 @@ async def _into_mailboxes(folder: Path, texts: int) -> float:
     return seconds
 
 
+CONFIGURATION = """
+translate_map users {{ rule match "{{number}}@secure" translation "tel:+{{number}}"; }}
+translate_map extensions {{ rule match "{{ext}}@pbx" translation "tel:+8888;{{ext}}"; }}
+mailboxes {{ read {{ path "{box}";
+    map_from translate_map extensions; map_to translate_map users; }} }}
+interfaces {{ }}
+"""
+
+
+class _Nearest:
+    """A CRS, and a relay, that cost nothing: what is measured is the gateway's own way."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.stored: Callable[[str], None] = lambda mid: None
+        self.seen = 0
+
+    async def send_part(self, part: Text) -> bool:
+        self.seen += 1
+        asyncio.get_running_loop().call_soon(self.stored, part.mid)
+        return True
+
+    async def seal(
+        self, mid: str, from_uri: str, to_uri: str, content: Iterable[bytes], out: BinaryIO
+    ) -> Sealed:
+        whole = b"".join(content) + bytes(16)
+        out.write(whole)
+        digest = hashlib.sha256(whole).digest()
+        return Sealed(Envelope(mid, from_uri, to_uri, b"mikey"), digest, len(whole))
+
+    async def check_receipt(self, receipt: Receipt, *, content_digest: bytes, signer: str) -> None:
+        raise AssertionError("no receipt comes")
+
+    async def deliver_local(self, **more: object) -> bool:
+        raise AssertionError("no text fails")
+
+
+def out_of_mailboxes(folder: Path, texts: int) -> float:
+    """Send the messages of a read mailbox, until the outbox is empty."""
+    return uvloop.run(_out_of_mailboxes(folder, texts))
+
+
+async def _out_of_mailboxes(folder: Path, texts: int) -> float:
+    box, nearest, clock = _mailbox(folder), _Nearest(), SystemClock()
+    for number in range(texts):
+        path = box / "tmp" / f"{number:06}"
+        head = "From: <101@pbx>\nTo: <46701234567@secure>\n\n"
+        path.write_bytes(head.encode() + b"x" * OCTETS)
+        path.rename(box / "new" / path.name)
+        os.utime(box / "new" / path.name, (1e9 + number, 1e9 + number))
+    configuration = loads(CONFIGURATION.format(box=box))
+    store = TextStore(folder, (outbox_store.SCHEMA,))
+    await store.open()
+    sending = Sending(
+        config=lambda: configuration,
+        store=store,
+        crypto=nearest,
+        link=nearest,
+        own_uri=lambda: "tel:+8888",
+        notify=nearest,
+        clock=clock,
+        random_bytes=os.urandom,
+        folder=folder,
+        retry_seconds=lambda: 1e12,
+    )
+    nearest.stored = sending.stored
+    begin = time.perf_counter()
+    await sending.start()
+    while sending.counters["sent"] < texts:
+        await asyncio.sleep(0.001)
+    seconds = time.perf_counter() - begin
+    await sending.stop()
+    await store.close()
+    if nearest.seen != texts or any((box / "new").iterdir()):
+        raise RuntimeError(f"{nearest.seen} of {texts} texts were sent")
+    return seconds
+
+
 def _write(file: BinaryIO, octets: bytes) -> None:
     file.write(octets)
 
@@ -104,7 +189,7 @@ def _mailbox(folder: Path) -> Path:
     return box
 
 
-WAYS: dict[str, Way] = {"in": into_mailboxes}
+WAYS: dict[str, Way] = {"in": into_mailboxes, "out": out_of_mailboxes}
 """Each way that texts go through the gateway, by the name that the table shows."""
 
 

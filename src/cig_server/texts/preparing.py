@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -97,10 +98,12 @@ class Preparing:
         self._random_bytes = random_bytes
         self._folder = folder
 
-    async def from_mailbox(self, mailbox: Mailbox, candidate: Candidate, own_uri: str) -> Row:
+    async def from_mailbox(
+        self, mailbox: Mailbox, candidate: Candidate, own_uri: str, mid: str
+    ) -> Row:
         """Read, map and seal a message. Raises OwnFaultError, NotYetError or CigError."""
         try:
-            return await self._from_mailbox(mailbox, candidate, own_uri)
+            return await self._from_mailbox(mailbox, candidate, own_uri, mid)
         except (NoMessageError, ContentRefusedError, MappingError) as error:
             raise OwnFaultError(str(error)) from None
         except ContentError as error:
@@ -155,10 +158,13 @@ class Preparing:
 
     # --- the inside -----------------------------------------------------------------------------
 
-    async def _from_mailbox(self, mailbox: Mailbox, candidate: Candidate, own_uri: str) -> Row:
+    async def _from_mailbox(
+        self, mailbox: Mailbox, candidate: Candidate, own_uri: str, mid: str
+    ) -> Row:
         with opened(candidate) as file:
-            message = await asyncio.to_thread(_read, file, mailbox, own_uri, self._moment())
-            mid = new_id(self._random_bytes)
+            reading = partial(_read, file, mailbox, own_uri, self._moment())
+            small = candidate.size <= IN_ROW  # read sooner than a thread is found
+            message = reading() if small else await asyncio.to_thread(reading)
             with scratch_file(self._folder) as out:
                 chunks = entity_chunks(message.content, self._random_bytes)
                 sealed, blob = await self._seal(mid, message.from_uri, message.to_uri, chunks, out)

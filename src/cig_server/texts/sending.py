@@ -47,7 +47,7 @@ from cig_server.texts.sealed_files import SealedFiles
 from cig_server.texts.store import TextStore
 from cig_server.texts.watch import Found, ReadMailboxes
 from umsg.errors import ErrorCode
-from umsg.messages import Receipt
+from umsg.messages import Receipt, new_id
 
 WINDOW = 16
 PAUSE_SECONDS = 5.0
@@ -83,6 +83,7 @@ class Sending:
         self._own_uri = own_uri
         self._clock = clock
         self._retry_seconds = retry_seconds
+        self._random_bytes = random_bytes
         self._files = SealedFiles(folder)
         self._preparing = Preparing(
             store=store,
@@ -106,6 +107,8 @@ class Sending:
         """By mid, what is under way; None while it is being prepared."""
         self._taken: dict[str, set[Identity]] = {}
         self._begun = 0
+        self._rows_at = 0.0
+        """When a row of the outbox is due next, seconds since 1970; 0 for at once, or not known."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
         self._paused_until = 0.0
@@ -153,7 +156,7 @@ class Sending:
             from_uri=from_uri, to_uri=to_uri, content=content, origin=origin
         )
         self.counters["accepted"] += 1
-        self._wake.set()
+        self._look_at_rows()
         return row.mid
 
     async def facts(self) -> list[QueueFacts]:
@@ -177,7 +180,7 @@ class Sending:
     def connected(self) -> None:
         """The CRS has welcomed us."""
         self._down_since = None
-        self._wake.set()
+        self._look_at_rows()
 
     def lost(self) -> None:
         """The connection is gone: what is under way begins anew with the next one."""
@@ -249,22 +252,29 @@ class Sending:
         while self._begun < WINDOW:
             if not await self._begin_row() and not await self._begin_message(own):
                 break
-        due = await self._store.run(
-            lambda connection: outbox_store.next_due(connection, self._clock.utc())
-        )
-        waits = [self._mailboxes.next_scan()]
-        if due is not None:
-            waits.append(due - self._clock.utc())
-        return max(0.05, min(waits)) if self._begun < WINDOW else 60.0
+        if self._begun >= WINDOW:
+            return 60.0  # whatever ends wakes us
+        wait = min(self._mailboxes.next_scan(), self._rows_at - self._clock.utc())
+        return max(0.05, min(wait, 60.0))
 
     async def _begin_row(self) -> bool:
+        now = self._clock.utc()
+        if now < self._rows_at:
+            return False
+        self._rows_at = now + DOWN_SECONDS
         busy = frozenset(self._flights)
-        mids = await self._store.run(
-            lambda connection: outbox_store.due(connection, self._clock.utc(), busy, 1)
+        mids, due = await self._store.run(
+            lambda connection: (
+                outbox_store.due(connection, now, busy, 1),
+                outbox_store.next_due(connection, now),
+            )
         )
         for mid in mids:
             self._begin(self._from_outbox(mid))
             self._flights[mid] = None
+            due = 0.0  # there may be more
+        if due is not None:
+            self._rows_at = min(self._rows_at, due)
         return bool(mids)
 
     async def _begin_message(self, own: str) -> bool:
@@ -296,8 +306,10 @@ class Sending:
         if candidate.identity in taken:
             return
         taken.add(candidate.identity)
+        mid = new_id(self._random_bytes)
+        self._flights[mid] = None  # or its row would be taken for one that nobody sends
         try:
-            row = await self._preparing.from_mailbox(found.mailbox, candidate, own)
+            row = await self._preparing.from_mailbox(found.mailbox, candidate, own, mid)
             self._fault = ""
             await self._fly(row)
         except NotYetError:
@@ -307,6 +319,7 @@ class Sending:
             await self._ending.put_aside(path, candidate.name, str(error), candidate.ino)
         finally:
             taken.discard(candidate.identity)
+            self._flights.pop(mid, None)
 
     async def _from_outbox(self, mid: str) -> None:
         try:
@@ -347,6 +360,7 @@ class Sending:
             await self._store.run(
                 lambda connection: outbox_store.postpone(connection, row.mid, due, error)
             )
+            self._rows_at = min(self._rows_at, due)
 
     def _is_too_old(self, row: Row, *, failed: bool) -> bool:
         return too_old(
@@ -385,6 +399,11 @@ class Sending:
         self._fault = why
         self._paused_until = self._clock.monotonic() + PAUSE_SECONDS
         self._mailboxes.look_again()
+        self._rows_at = 0.0
+
+    def _look_at_rows(self) -> None:
+        self._rows_at = 0.0
+        self._wake.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work))
