@@ -73,6 +73,7 @@ bench: setup-demo
 # ARGS="--folder FOLDER" measures the disk that FOLDER is on; else that of this one.
 bench-texts: setup-demo
 	@$(BIN)/python tests/bench/bench_texts.py $(ARGS)
+	@$(BIN)/python tests/bench/bench_texts_whole.py
 
 docs: setup-demo
 	@$(BIN)/python tools/make_docs.py
