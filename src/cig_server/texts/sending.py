@@ -26,7 +26,7 @@ from cig_common.clock import Clock
 from cig_common.config import Configuration, Mailbox, MailboxKind
 from cig_common.errors import CigError
 from cig_common.texts.content import TextContent
-from cig_server.texts import failed, outbox_store
+from cig_server.texts import outbox_store
 from cig_server.texts.ending import Ending, Notifying
 from cig_server.texts.flight import Flight, PartLink
 from cig_server.texts.model import Origin, QueueFacts, StorageError
@@ -42,10 +42,10 @@ from cig_server.texts.outbox import (
 from cig_server.texts.outbox_store import Row, RowState
 from cig_server.texts.overdue import give_up_old
 from cig_server.texts.preparing import OwnFaultError, Preparing, TextSealing
-from cig_server.texts.read_mailbox import Identity, NotYetError, scan
+from cig_server.texts.read_mailbox import Identity, NotYetError
 from cig_server.texts.sealed_files import SealedFiles
 from cig_server.texts.store import TextStore
-from cig_server.texts.watch import Found, ReadMailboxes
+from cig_server.texts.watch import Found, ReadMailboxes, look
 from umsg.errors import ErrorCode
 from umsg.messages import Receipt, new_id
 
@@ -145,8 +145,7 @@ class Sending:
 
     def reconfigured(self) -> None:
         """Watch the mailboxes of the configuration in use."""
-        boxes = [box for box in self._config().mailboxes if box.kind is MailboxKind.READ]
-        self._mailboxes.configure(boxes)
+        self._mailboxes.configure(self._boxes())
 
     async def accept(
         self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
@@ -162,18 +161,13 @@ class Sending:
     async def facts(self) -> list[QueueFacts]:
         """Give the outbox, and the read mailboxes: ``waiting`` are the messages in new/."""
         number, oldest, error = await self._store.run(outbox_store.counts)
-        found = [QueueFacts("crs", "outgoing", number, oldest, error=error)]
-        boxes = [box for box in self._config().mailboxes if box.kind is MailboxKind.READ]
-        return found + [await asyncio.to_thread(self._look, box) for box in boxes]
-
-    def _look(self, box: Mailbox) -> QueueFacts:
+        outgoing = QueueFacts("crs", "outgoing", number, oldest, error=error)
         now = self._clock.utc()
-        try:
-            found = scan(box.path, now=now, most=1)
-        except OSError as error:
-            return QueueFacts("read", box.path, 0, None, error=str(error.strerror), error_at=now)
-        aside = failed.count(box.path)
-        return QueueFacts("read", box.path, found.total, found.oldest, aside)
+        looks = [asyncio.to_thread(look, box.path, now) for box in self._boxes()]
+        return [outgoing, *await asyncio.gather(*looks)]
+
+    def _boxes(self) -> list[Mailbox]:
+        return [box for box in self._config().mailboxes if box.kind is MailboxKind.READ]
 
     # --- what is heard --------------------------------------------------------------------------
 

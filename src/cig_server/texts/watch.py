@@ -25,7 +25,9 @@ from asyncinotify import Inotify, Mask
 
 from cig_common.clock import Clock
 from cig_common.config import Mailbox
+from cig_server.texts import failed
 from cig_server.texts.maildir import storage_error
+from cig_server.texts.model import QueueFacts
 from cig_server.texts.read_mailbox import QUIET_SECONDS, Candidate, Identity, Scan, scan
 
 SCAN_SECONDS = 30.0
@@ -222,6 +224,16 @@ class ReadMailboxes:
                 "is reached, raise fs.inotify.max_user_instances and max_user_watches",
                 SCAN_SECONDS,
             )
+
+
+def look(path: str, now: float) -> QueueFacts:
+    """Give how a read mailbox stands at ``now`` (seconds since 1970); blocks."""
+    try:
+        found = scan(path, now=now, most=1)
+    except OSError as error:
+        fault = str(storage_error(path, error))
+        return QueueFacts("read", path, 0, None, error=fault, error_at=now)
+    return QueueFacts("read", path, found.total, found.oldest, failed.count(path))
 
 
 def _cancel(box: _Box) -> asyncio.Task[None] | None:
