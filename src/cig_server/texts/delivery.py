@@ -278,11 +278,12 @@ class Deliverer:
     async def _try_out(self, path: str) -> str:
         name = self._names.next(self._clock.utc())
         try:
-            await self._at(path, lambda box: box.try_out(name))
+            room = self._faults.wanted(path)
+            await self._at(path, lambda box: box.try_out(name, room))
         except StorageError as error:
             self._faults.note({path: error}, ())
             return str(error)
-        self._faults.note({}, (path,))
+        self._faults.mended(path)
         return ""
 
     async def _fact(self, path: str) -> QueueFacts:

@@ -10,6 +10,8 @@ from cig_common.clock import Clock
 from cig_server.texts.model import StorageError
 
 _MOST_TOLD = 3
+LEAST_ROOM = 64 << 10
+"""Octets for which there must be room at least, or there is none."""
 
 logger = logging.getLogger("Texts")
 
@@ -21,6 +23,16 @@ class Faults:
         self._clock = clock
         self._present: dict[str, str] = {}
         self._last: dict[str, tuple[str, float]] = {}
+        self._wanted: dict[str, int] = {}
+
+    def wanted(self, path: str) -> int:
+        """Return how many octets a place must have room for before it counts as mended."""
+        return max(LEAST_ROOM, self._wanted.get(path, 0))
+
+    def mended(self, path: str) -> None:
+        """Note that a place was tried out, with the room that is `wanted`."""
+        self._wanted.pop(path, None)
+        self.note({}, (path,))
 
     @property
     def text(self) -> str:
@@ -43,9 +55,11 @@ class Faults:
             if self._present.get(path) != text:
                 logger.warning("texts are left for now: %s", text)
             self._present[path] = text
+            self._wanted[path] = max(fault.wanted, self._wanted.get(path, 0))
             self._last[path] = (text, self._clock.utc())
 
     def keep_only(self, paths: Collection[str]) -> None:
         """Forget the places that are not among these."""
         self._present = {path: text for path, text in self._present.items() if path in paths}
         self._last = {path: last for path, last in self._last.items() if path in paths}
+        self._wanted = {path: octets for path, octets in self._wanted.items() if path in paths}

@@ -52,10 +52,21 @@ _ADVICE = {
 }
 
 
+class _UnwrittenError(OSError):
+    """A file that could not be written; ``wanted`` octets of it were asked for."""
+
+    def __init__(self, error: OSError, wanted: int) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.wanted = wanted
+
+
 def storage_error(path: str, error: OSError) -> StorageError:
     """Return what an operator is told of a fault of the mailbox ``path``."""
     advice = _ADVICE.get(error.errno or 0)
-    return StorageError(path, advice or error.strerror or type(error).__name__)
+    fault = StorageError(path, advice or error.strerror or type(error).__name__)
+    if isinstance(error, _UnwrittenError):
+        fault.wanted = error.wanted
+    return fault
 
 
 class Names:
@@ -123,14 +134,21 @@ class Maildir:
         Raises what ``write`` raises, too; nothing of the file is left then.
         """
         descriptor = os.open(name, _CREATE, MODE, dir_fd=self.tmp)
+        wanted = 0
         try:
             with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123
                 self._right(descriptor)
-                write(file)
-                file.flush()
-                os.fsync(descriptor)
-        except BaseException:
+                try:
+                    write(file)
+                    file.flush()
+                    os.fsync(descriptor)
+                except OSError:
+                    wanted = file.tell()  # so much room will be looked for
+                    raise
+        except BaseException as error:
             self.drop(name)
+            if isinstance(error, OSError):
+                raise _UnwrittenError(error, wanted) from None
             raise
 
     def _right(self, descriptor: int) -> None:
@@ -165,11 +183,14 @@ class Maildir:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=self.tmp)
 
-    def try_out(self, name: str) -> None:
-        """Write a small file to tmp/, sync and remove it; see that files may be put into new/."""
+    def try_out(self, name: str, room: int) -> None:
+        """Make a file of ``room`` octets (1 or more) in tmp/, sync and remove it.
+
+        See that files may be put into new/.
+        """
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.new, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        self.write(name, _write_a_little)
+        self.write(name, lambda file: os.posix_fallocate(file.fileno(), 0, room))
         self.drop(name)
 
     def clean(
@@ -197,10 +218,6 @@ class Maildir:
             number += 1
             oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
         return number, oldest
-
-
-def _write_a_little(file: BinaryIO) -> None:
-    file.write(bytes(4096))
 
 
 def _files(folder: int) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:

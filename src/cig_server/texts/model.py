@@ -65,6 +65,8 @@ class StorageError(LocalError):
     def __init__(self, where: str, text: str) -> None:
         super().__init__(f"{where}: {text}")
         self.where = where
+        self.wanted = 0
+        """Octets for which there was no room, as far as known."""
 
 
 class ContentRefusedError(PeerError):

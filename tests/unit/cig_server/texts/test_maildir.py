@@ -138,7 +138,7 @@ def test_a_folder_swapped_meanwhile_leads_nowhere(box: Path) -> None:
 
 def test_a_try_leaves_nothing(box: Path) -> None:
     with Maildir(str(box)) as opened:
-        opened.try_out("probe")
+        opened.try_out("probe", 4096)
     assert listing(box / "tmp") == listing(box / "new") == []
 
 
