@@ -83,7 +83,7 @@ class Ending:
         self.count_failed()
         logger.warning("text %s to %s was given up: %s", row.mid, row.to_uri, reason)
         if row.source is not None:
-            await self.put_aside(row.source.mailbox, row.source.name, reason, row.source.ino)
+            await self.put_aside(row.source.mailbox, row.source.name, reason, row.source)
         await self._tell(row, reason)
         await self._store.run(lambda connection: outbox_store.drop(connection, [row.mid]))
         await asyncio.to_thread(self._files.drop, [row.mid])
@@ -92,11 +92,13 @@ class Ending:
         """Count a message that was given up."""
         self._counters["failed"] += 1
 
-    async def put_aside(self, mailbox: str, name: str, reason: str, ino: int | None = None) -> None:
-        """Move a message to failed/. Raises StorageError."""
+    async def put_aside(
+        self, mailbox: str, name: str, reason: str, candidate: Candidate | None = None
+    ) -> None:
+        """Move a message to failed/; see `failed.put_aside`. Raises StorageError."""
         try:
             kept = await asyncio.to_thread(
-                failed.put_aside, mailbox, name, reason, self._clock.utc(), ino
+                failed.put_aside, mailbox, name, reason, self._clock.utc(), candidate
             )
         except OSError as error:
             raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None

@@ -40,4 +40,4 @@ async def give_up_old(
             mailboxes.look_again()
             return
         ending.count_failed()
-        await ending.put_aside(found.mailbox.path, candidate.name, reason, candidate.ino)
+        await ending.put_aside(found.mailbox.path, candidate.name, reason, candidate)

@@ -304,7 +304,7 @@ class Sending:
             self.counters["left-for-later"] += 1
         except OwnFaultError as error:
             self._ending.count_failed()
-            await self._ending.put_aside(path, candidate.name, str(error), candidate.ino)
+            await self._ending.put_aside(path, candidate.name, str(error), candidate)
         finally:
             taken.discard(candidate.identity)
 
