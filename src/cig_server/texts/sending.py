@@ -172,6 +172,15 @@ class Sending:
         aside = failed.count(box.path)
         return QueueFacts("read", box.path, found.total, found.oldest, aside)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._tasks)
+
+    def look(self) -> None:
+        """Look at once whether there is something to do."""
+        self._wake.set()
+
     # --- what is heard --------------------------------------------------------------------------
 
     def connected(self) -> None:
