@@ -106,7 +106,8 @@ def _failed(mailbox: str) -> Iterator[int]:
     with _opened(mailbox) as box:
         made = True
         try:
-            os.mkdir(FOLDER, _FOLDER_MODE, dir_fd=box)  # the setgid bit of the mailbox gives a group
+            # The mailbox's setgid bit gives it its group.
+            os.mkdir(FOLDER, _FOLDER_MODE, dir_fd=box)
         except FileExistsError:
             made = False
         if made:

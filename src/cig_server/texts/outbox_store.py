@@ -4,9 +4,9 @@
 A row is ``queued`` while its content is not sealed (texts from SIP, and notices), ``sealed`` from
 then until the CRS has it, and ``stored`` until its recipient's receipt has come, or for
 `RECEIPT_SECONDS`. One that was given up is ``failed`` until its message is put aside and its sender
-told: it is never sent again, whatever ends the process in between. A message of a mailbox has a row from when it is sealed on. Sealed content of
-more than `IN_ROW` octets is in a file of its own, ``out/MID``, synced before its row is written.
-What is sent again is sent from here: the same octets.
+told: it is never sent again, whatever ends the process in between. A message of a mailbox has a row
+from when it is sealed on. Sealed content of more than `IN_ROW` octets is in a file of its own,
+``out/MID``, synced before its row is written. What is sent again is sent from here, octet by octet.
 
 The functions run in the store's thread.
 """
@@ -213,14 +213,12 @@ def finish(connection: sqlite3.Connection, mids: Collection[str], now: float) ->
 
 def give_up(connection: sqlite3.Connection, mid: str, error: str) -> None:
     """Note that a text is not to be sent any more, and why."""
-    connection.execute(
-        "UPDATE outbox SET state = 'failed', error = ? WHERE mid = ?", (error, mid)
-    )
+    connection.execute("UPDATE outbox SET state = 'failed', error = ? WHERE mid = ?", (error, mid))
 
 
-def drop(connection: sqlite3.Connection, mids: Collection[str]) -> None:
-    """Remove rows."""
-    connection.executemany("DELETE FROM outbox WHERE mid = ?", [(mid,) for mid in mids])
+def drop(connection: sqlite3.Connection, mid: str) -> bool:
+    """Remove a row; tells whether it was there."""
+    return connection.execute("DELETE FROM outbox WHERE mid = ?", (mid,)).rowcount == 1
 
 
 def prune(connection: sqlite3.Connection, now: float) -> int:

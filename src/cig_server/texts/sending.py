@@ -27,30 +27,29 @@ from cig_common.config import Configuration, Mailbox, MailboxKind
 from cig_common.errors import CigError
 from cig_common.texts.content import TextContent
 from cig_server.texts import failed, outbox_store
+from cig_server.texts.carrying import Carrying
 from cig_server.texts.ending import Ending, Notifying
-from cig_server.texts.flight import Flight, PartLink
+from cig_server.texts.flight import PartLink
 from cig_server.texts.model import Origin, QueueFacts, StorageError
 from cig_server.texts.outbox import (
     DOWN_SECONDS,
-    Action,
     Input,
-    OutgoingText,
-    backoff,
     of_error,
-    too_old,
 )
-from cig_server.texts.outbox_store import Row, RowState
+from cig_server.texts.outbox_store import RowState
 from cig_server.texts.overdue import give_up_old
-from cig_server.texts.preparing import OwnFaultError, Preparing, TextSealing
-from cig_server.texts.read_mailbox import Identity, NotYetError, scan
+from cig_server.texts.preparing import Preparing, TextSealing
+from cig_server.texts.read_mailbox import scan
 from cig_server.texts.sealed_files import SealedFiles
 from cig_server.texts.store import TextStore
-from cig_server.texts.watch import Found, ReadMailboxes
+from cig_server.texts.watch import ReadMailboxes
 from umsg.errors import ErrorCode
 from umsg.messages import Receipt
 
 WINDOW = 16
 PAUSE_SECONDS = 5.0
+MOST_RESTING = 10_000
+"""Texts of mailboxes that may rest in the outbox; with more, the others stay in their mailboxes."""
 _PRUNE_SECONDS = 3600.0
 
 logger = logging.getLogger("Texts")
@@ -100,11 +99,19 @@ class Sending:
             clock=clock,
             counters=self.counters,
         )
+        self._carrying = Carrying(
+            store=store,
+            link=link,
+            preparing=self._preparing,
+            ending=self._ending,
+            clock=clock,
+            retry_seconds=retry_seconds,
+            sealed=self._works,
+            counters=self.counters,
+        )
+        self._flights = self._carrying.flights
         self._wake = asyncio.Event()
         self._mailboxes = ReadMailboxes(self._wake.set, clock)
-        self._flights: dict[str, Flight | None] = {}
-        """By mid, what is under way; None while it is being prepared."""
-        self._taken: dict[str, set[Identity]] = {}
         self._begun = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
@@ -117,7 +124,9 @@ class Sending:
     @property
     def trouble(self) -> str:
         """What keeps texts from being sent at present, other than the CRS; empty if nothing."""
-        return "; ".join(filter(None, (self._fault, self._mailboxes.trouble)))
+        return "; ".join(
+            filter(None, (self._fault, self._carrying.faults.text, self._mailboxes.trouble))
+        )
 
     async def start(self) -> None:
         """Begin to send. Raises StorageError where the outbox cannot be used."""
@@ -219,6 +228,18 @@ class Sending:
             await self._ending.stored(row)
 
     async def _receipt(self, receipt: Receipt) -> None:
+        """Take a receipt, which comes but once: what hinders that is waited out."""
+        while True:
+            try:
+                await self._take(receipt)
+                return
+            except CigError as error:
+                if not error.retryable:
+                    raise
+                self.counters["receipts-held"] += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _take(self, receipt: Receipt) -> None:
         row = await self._ending.receipt(receipt)
         if row is None:
             return
@@ -256,7 +277,8 @@ class Sending:
         if now < self._paused_until:
             return self._paused_until - now
         while self._begun < WINDOW:
-            if not await self._begin_row() and not await self._begin_message(own):
+            begun, room = await self._begin_row()
+            if not begun and not (room and await self._begin_message(own)):
                 break
         due = await self._store.run(
             lambda connection: outbox_store.next_due(connection, self._clock.utc())
@@ -266,25 +288,25 @@ class Sending:
             waits.append(due - self._clock.utc())
         return max(0.05, min(waits)) if self._begun < WINDOW else 60.0
 
-    async def _begin_row(self) -> bool:
-        busy = frozenset(self._flights)
-        mids = await self._store.run(
-            lambda connection: outbox_store.due(connection, self._clock.utc(), busy, 1)
+    async def _begin_row(self) -> tuple[bool, bool]:
+        """Begin a text of the outbox; tells whether there was one, and room for more in it."""
+        busy, now = frozenset(self._flights), self._clock.utc()
+        mids, resting = await self._store.run(
+            lambda connection: (
+                outbox_store.due(connection, now, busy, 1),
+                outbox_store.resting(connection, MOST_RESTING),
+            )
         )
-        for mid in mids:
-            self._begin(self._from_outbox(mid))
+        for mid in (mid for mid in mids if mid not in self._flights):
             self._flights[mid] = None
-        return bool(mids)
+            self._begin(self._carrying.from_outbox(mid))
+        return bool(mids), resting < MOST_RESTING
 
     async def _begin_message(self, own: str) -> bool:
-        found = await self._mailboxes.next(self._claimed)
+        found = await self._mailboxes.next(self._carrying.claimed)
         if found is not None:
-            self._begin(self._from_mailbox(found, own))
+            self._begin(self._carrying.from_mailbox(found, own))
         return found is not None
-
-    async def _claimed(self, mailbox: str) -> set[Identity]:
-        rows = await self._store.run(lambda connection: outbox_store.claimed(connection, mailbox))
-        return rows | self._taken.get(mailbox, set())
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         self._begun += 1
@@ -293,78 +315,6 @@ class Sending:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._begun -= 1
         self._wake.set()
-
-    # --- one text -------------------------------------------------------------------------------
-
-    async def _from_mailbox(self, found: Found, own: str) -> None:
-        path, candidate = found.mailbox.path, found.candidate
-        if candidate is None:
-            await self._ending.put_aside(path, found.odd, "it is no file: a link, fifo or the like")
-            return
-        taken = self._taken.setdefault(path, set())
-        if candidate.identity in taken:
-            return
-        taken.add(candidate.identity)
-        try:
-            row = await self._preparing.from_mailbox(found.mailbox, candidate, own)
-            self._fault = ""
-            await self._fly(row)
-        except NotYetError:
-            self.counters["left-for-later"] += 1
-        except OwnFaultError as error:
-            self._ending.count_failed()
-            await self._ending.put_aside(path, candidate.name, str(error), candidate)
-        finally:
-            taken.discard(candidate.identity)
-
-    async def _from_outbox(self, mid: str) -> None:
-        try:
-            row = await self._store.run(lambda connection: outbox_store.find(connection, mid))
-            if row is None or row.state is RowState.STORED:
-                return
-            if row.state is RowState.QUEUED:
-                try:
-                    row = await self._preparing.seal(row)
-                except OwnFaultError as error:
-                    await self._ending.given_up(row, str(error))
-                    return
-                self._fault = ""
-            await self._fly(row)
-        finally:
-            self._flights.pop(mid, None)
-
-    async def _fly(self, row: Row) -> None:
-        machine = OutgoingText()
-        flight = self._flights[row.mid] = Flight(row, self._link, machine)
-        try:
-            action = await flight.fly(self._preparing.pieces(row))
-            if action is Action.REST and self._is_too_old(row, failed=True):
-                action = machine.receive(Input.TOO_OLD)
-            await self._do(action, row, flight.error)
-        finally:
-            self.counters["violations"] += machine.violations
-            self._flights.pop(row.mid, None)
-
-    async def _do(self, action: Action, row: Row, error: str) -> None:
-        if action is Action.FINISH:
-            await self._ending.stored(row)
-        elif action is Action.GIVE_UP:
-            await self._ending.given_up(row, error)
-        elif action is Action.REST:
-            self.counters["retries"] += 1
-            due = self._clock.utc() + backoff(row.attempts + 1)
-            await self._store.run(
-                lambda connection: outbox_store.postpone(connection, row.mid, due, error)
-            )
-
-    def _is_too_old(self, row: Row, *, failed: bool) -> bool:
-        return too_old(
-            since=row.since,
-            now=self._clock.utc(),
-            limit=self._retry_seconds(),
-            failed=failed,
-            down=self._down(),
-        )
 
     def _down(self) -> float:
         return 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
@@ -381,11 +331,14 @@ class Sending:
                 store=self._store,
                 mailboxes=self._mailboxes,
                 ending=self._ending,
-                claimed=self._claimed,
+                claimed=self._carrying.claimed,
                 busy=self._flights,
                 before=self._clock.utc() - self._retry_seconds(),
                 hours=self._retry_seconds() / 3600,
             )
+
+    def _works(self) -> None:
+        self._fault = ""
 
     def _hold(self, why: str) -> None:
         """Begin nothing for a while."""

@@ -29,7 +29,7 @@ _FINAL = {State.STORED, State.FAILED}
 _ENDS = {Action.FINISH: State.STORED, Action.GIVE_UP: State.FAILED}
 
 
-@pytest.mark.parametrize(("state", "what"), itertools.product(State, Input))
+@pytest.mark.parametrize(("state", "what"), list(itertools.product(State, Input)))
 def test_every_pair_leads_somewhere_or_is_counted(state: State, what: Input) -> None:
     text = OutgoingText()
     text.state = state

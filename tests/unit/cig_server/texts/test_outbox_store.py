@@ -69,7 +69,7 @@ def test_the_envelope_of_a_row() -> None:
 
 def test_a_row_does_not_show_its_content() -> None:
     assert "entity" not in repr(queued("b"))
-    assert "sealed'" not in repr(row("a")).replace("state", "")
+    assert "octets-of-it" not in repr(dataclasses.replace(row("a"), sealed=b"octets-of-it"))
 
 
 def test_a_mid_is_there_once(connection: sqlite3.Connection) -> None:
@@ -135,7 +135,7 @@ def test_a_text_that_is_given_up_is_not_sent_again(connection: sqlite3.Connectio
     assert (found.state, found.error) == (RowState.FAILED, "not-found")
     assert outbox_store.due(connection, NOW, (), 9) == ["a"]
     assert outbox_store.claimed(connection, "/box") == {("name-a", 7, 123, 8)}
-    outbox_store.drop(connection, ["a"])
+    assert outbox_store.drop(connection, "a")
     assert outbox_store.find(connection, "a") is None
 
 

@@ -119,7 +119,7 @@ def test_what_is_no_file_is_told_apart(box: Path, tmp_path: Path) -> None:
     (box / "new/link").symlink_to("/etc/passwd")
     os.mkfifo(box / "new/fifo")
     (box / "new/folder").mkdir()
-    where = os.getcwd()
+    where = Path.cwd()
     with socket.socket(socket.AF_UNIX) as bound:
         os.chdir(box / "new")
         try:
