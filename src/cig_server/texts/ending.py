@@ -6,8 +6,9 @@ The rules:
 1. Stored: the message is removed from its mailbox and new/ is synced, and only then the row says
    so. In between a crash costs one more sending of the same octets, which the CRS knows. Many at
    once share the syncs.
-2. Given up: the message goes to failed/ with its reason, the sender is told where a write mailbox
-   or SIP takes it, and then the row is dropped. Each of these steps does nothing the second time.
+2. Given up: the row says so, so that it is never sent again; the message goes to failed/ with its
+   reason, the sender is told where a write mailbox or SIP takes it, and then the row is dropped.
+   Each of these steps does nothing the second time.
 3. A receipt counts when its recipient signed it. Refused: the sender is told. Either way the row is
    dropped.
 4. Who sent automatically is told nothing, so that two machines never talk for ever.
@@ -36,6 +37,8 @@ from cig_server.texts.store import TextStore
 from umsg.messages import Receipt, ReceiptStatus
 
 logger = logging.getLogger("Texts")
+
+_Waiting = tuple[Row, asyncio.Future[None]]
 
 
 class Notifying(Protocol):
@@ -67,7 +70,7 @@ class Ending:
         self._notify = notify
         self._clock = clock
         self._counters = counters
-        self._stored: list[tuple[Row, asyncio.Future[None]]] = []
+        self._stored: list[_Waiting] = []
         self._batch: asyncio.Task[None] | None = None
 
     async def stored(self, row: Row) -> None:
@@ -80,23 +83,29 @@ class Ending:
 
     async def given_up(self, row: Row, reason: str) -> None:
         """End a text that cannot be sent. Raises StorageError."""
-        self.count_failed()
-        logger.warning("text %s to %s was given up: %s", row.mid, row.to_uri, reason)
+        if row.state is not RowState.FAILED:
+            self.count_failed()
+            logger.warning("text %s to %s was given up: %s", row.mid, row.to_uri, reason)
+            await self._store.run(
+                lambda connection: outbox_store.give_up(connection, row.mid, reason)
+            )
         if row.source is not None:
-            await self.put_aside(row.source.mailbox, row.source.name, reason, row.source.ino)
+            await self.put_aside(row.source.mailbox, row.source.name, reason, row.source)
         await self._tell(row, reason)
-        await self._store.run(lambda connection: outbox_store.drop(connection, [row.mid]))
+        await self._store.run(lambda connection: outbox_store.drop(connection, row.mid))
         await asyncio.to_thread(self._files.drop, [row.mid])
 
     def count_failed(self) -> None:
         """Count a message that was given up."""
         self._counters["failed"] += 1
 
-    async def put_aside(self, mailbox: str, name: str, reason: str, ino: int | None = None) -> None:
-        """Move a message to failed/. Raises StorageError."""
+    async def put_aside(
+        self, mailbox: str, name: str, reason: str, candidate: Candidate | None = None
+    ) -> None:
+        """Move a message to failed/; see `failed.put_aside`. Raises StorageError."""
         try:
             kept = await asyncio.to_thread(
-                failed.put_aside, mailbox, name, reason, self._clock.utc(), ino
+                failed.put_aside, mailbox, name, reason, self._clock.utc(), candidate
             )
         except OSError as error:
             raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None
@@ -124,11 +133,11 @@ class Ending:
 
     async def receipted(self, row: Row, receipt: Receipt) -> None:
         """Take what a good receipt says, once the text is off the outbox. Raises StorageError."""
-        self._counters[f"receipts-{receipt.status.value}"] += 1
         if receipt.status is ReceiptStatus.REFUSED:
             logger.warning("text %s was refused by %s", row.mid, row.to_uri)
             await self._tell(row, receipt.reason or "")
-        await self._store.run(lambda connection: outbox_store.drop(connection, [row.mid]))
+        if await self._store.run(lambda connection: outbox_store.drop(connection, row.mid)):
+            self._counters[f"receipts-{receipt.status.value}"] += 1
 
     async def stop(self) -> None:
         """Wait for what is being taken off."""
@@ -140,31 +149,36 @@ class Ending:
     async def _finish_all(self) -> None:
         while self._stored:
             batch, self._stored = self._stored, []
-            try:
-                await self._finish([row for row, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                self._counters["sent"] += len(batch)
-                for _, future in batch:
-                    if not future.done():
-                        future.set_result(None)
+            by_mailbox: defaultdict[str, list[_Waiting]] = defaultdict(list)
+            for waiting in batch:
+                source = waiting[0].source
+                by_mailbox[source.mailbox if source is not None else ""].append(waiting)
+            await asyncio.gather(*(self._finish(box, few) for box, few in by_mailbox.items()))
 
-    async def _finish(self, rows: list[Row]) -> None:
-        sources: defaultdict[str, list[Candidate]] = defaultdict(list)
-        for row in rows:
-            if row.source is not None:
-                sources[row.source.mailbox].append(row.source)
-        for mailbox, candidates in sources.items():
+    async def _finish(self, mailbox: str, batch: list[_Waiting]) -> None:
+        """Take the stored texts of one mailbox off the outbox."""
+        rows = [row for row, _ in batch]
+        try:
             try:
-                await asyncio.to_thread(remove, candidates)
+                await asyncio.to_thread(remove, [row.source for row in rows if row.source])
             except OSError as error:
                 raise storage_error(mailbox, error) from None
-        mids, now = [row.mid for row in rows], self._clock.utc()
-        await self._store.run(lambda connection: outbox_store.finish(connection, mids, now))
-        await asyncio.to_thread(self._files.drop, [row.mid for row in rows if row.sealed is None])
+            mids, now = [row.mid for row in rows], self._clock.utc()
+            count = await self._store.run(
+                lambda connection: outbox_store.finish(connection, mids, now)
+            )
+            self._counters["sent"] += count
+            large = [row.mid for row in rows if row.sealed is None]
+            if large:
+                await asyncio.to_thread(self._files.drop, large)
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for _, future in batch:
+                if not future.done():
+                    future.set_result(None)
 
     async def _tell(self, row: Row, reason: str) -> None:
         if row.automatic:

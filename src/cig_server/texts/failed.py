@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages that cannot be sent, put aside: into failed/ beside new/, with the reason.
 
-NAME goes to failed/NAME, and failed/NAME.reason says in a line when and why. The reason is on disk
-before the message is moved, so that no message lies there without one; a name that is taken gets a
-number. Everything here blocks: it is for worker threads.
+NAME goes to failed/NAME, and failed/NAME.reason says in a line when and why. The rules:
+
+1. The reason is on disk before the message is moved, so that no message lies there without one.
+2. Only the message that is meant is moved: not another that has come under its name since.
+3. A name that is taken gets a number. No message there has a name that ends like a reason's, so
+   neither can take the other's place.
+
+Everything here blocks: it is for worker threads.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from cig_common.clock import timestamp
 from cig_common.config.errors import printable
+from cig_server.texts.read_mailbox import Candidate, same_file
 
 FOLDER = "failed"
 REASON = ".reason"
@@ -25,24 +31,25 @@ _FOLDER_MODE = 0o770
 _MOST_REASON = 1000
 _LONGEST_NAME = 255 - len(REASON) - len(".999999")
 
+logger = logging.getLogger("Texts")
 
-def put_aside(mailbox: str, name: str, reason: str, now: float, ino: int | None = None) -> str:
+
+def put_aside(
+    mailbox: str, name: str, reason: str, now: float, candidate: Candidate | None = None
+) -> str:
     """Move new/NAME to failed/ and say why; gives the name there, empty where new/ has it no more.
 
-    With ``ino`` it must still be the file of that inode. ``now`` is in seconds since 1970. Raises
-    OSError.
+    ``candidate`` is the message as it was found, None where any file of that name is meant.
+    ``now`` is in seconds since 1970. Raises OSError.
     """
-    with _folder(mailbox, "new") as new, _folder(mailbox, FOLDER) as failed:
-        try:
-            status = os.stat(name, dir_fd=new, follow_symlinks=False)
-        except FileNotFoundError:
+    with _opened(f"{mailbox}/new") as new:
+        if not _is_there(new, name, candidate):
             return ""
-        if ino is not None and status.st_ino != ino:
-            return ""
-        kept = _write_reason(failed, name, reason, now)
-        os.fsync(failed)
-        os.rename(name, kept, src_dir_fd=new, dst_dir_fd=failed)
-        os.fsync(failed)
+        with _failed(mailbox) as failed:
+            kept = _write_reason(failed, name, reason, now)
+            os.fsync(failed)
+            os.rename(name, kept, src_dir_fd=new, dst_dir_fd=failed)
+            os.fsync(failed)
         os.fsync(new)
         return kept
 
@@ -56,43 +63,68 @@ def count(mailbox: str) -> int:
         return 0
 
 
-def _write_reason(failed: int, name: str, reason: str, now: float) -> str:
-    line = f"{timestamp(now)} {printable(reason)[:_MOST_REASON]}\n".encode()
-    base, number = name.encode(errors="surrogateescape")[:_LONGEST_NAME], 0
-    while True:
-        kept = os.fsdecode(base + (b".%d" % number if number else b""))
-        number += 1
-        if _exists(failed, kept):
-            continue
-        try:
-            descriptor = os.open(kept + REASON, _NEW, _MODE, dir_fd=failed)
-        except FileExistsError:
-            # Left by a run that ended before the message was moved, unless the message is there.
-            os.unlink(kept + REASON, dir_fd=failed)
-            descriptor = os.open(kept + REASON, _NEW, _MODE, dir_fd=failed)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, _MODE)
-            file.write(line)
-            file.flush()
-            os.fsync(descriptor)
-        return kept
-
-
-def _exists(folder: int, name: str) -> bool:
+def _is_there(new: int, name: str, candidate: Candidate | None) -> bool:
     try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(name, dir_fd=new, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return True
+    return candidate is None or same_file(candidate, status)
+
+
+def _write_reason(failed: int, name: str, reason: str, now: float) -> str:
+    line = f"{timestamp(now)} {printable(reason)[:_MOST_REASON]}\n".encode()
+    kept = _free_name(failed, name)
+    try:
+        descriptor = os.open(kept + REASON, _NEW, _MODE, dir_fd=failed)
+    except FileExistsError:
+        # Left by a run that ended before the message was moved: no message has its name.
+        os.unlink(kept + REASON, dir_fd=failed)
+        descriptor = os.open(kept + REASON, _NEW, _MODE, dir_fd=failed)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, _MODE)
+        file.write(line)
+        file.flush()
+        os.fsync(descriptor)
+    return kept
+
+
+def _free_name(failed: int, name: str) -> str:
+    base = os.fsencode(name)[:_LONGEST_NAME]
+    number = 1 if base.endswith(REASON.encode()) else 0
+    while True:
+        kept = os.fsdecode(base + (b".%d" % number if number else b""))
+        try:
+            os.stat(kept, dir_fd=failed, follow_symlinks=False)
+        except FileNotFoundError:
+            return kept
+        number += 1
 
 
 @contextlib.contextmanager
-def _folder(mailbox: str, name: str) -> Iterator[int]:
-    if name == FOLDER:
-        # The mailbox's own setgid bit gives it the right group.
-        with contextlib.suppress(FileExistsError):
-            Path(mailbox, name).mkdir(_FOLDER_MODE)
-    folder = os.open(f"{mailbox}/{name}", _FLAGS)
+def _failed(mailbox: str) -> Iterator[int]:
+    """Open failed/; it is made where it is missing."""
+    with _opened(mailbox) as box:
+        made = True
+        try:
+            # The mailbox's setgid bit gives it its group.
+            os.mkdir(FOLDER, _FOLDER_MODE, dir_fd=box)
+        except FileExistsError:
+            made = False
+        if made:
+            os.fsync(box)
+    with _opened(f"{mailbox}/{FOLDER}") as folder:
+        if made and os.fstat(folder).st_mode & _FOLDER_MODE != _FOLDER_MODE:
+            # Not by chmod: the service may not set the setgid bit, and chmod would clear it.
+            logger.warning(
+                "%s/%s was made, but its group may not clear it: chmod 2770 it",
+                *(mailbox, FOLDER),
+            )
+        yield folder
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    folder = os.open(path, _FLAGS)
     try:
         yield folder
     finally:

@@ -3,9 +3,10 @@
 
 A row is ``queued`` while its content is not sealed (texts from SIP, and notices), ``sealed`` from
 then until the CRS has it, and ``stored`` until its recipient's receipt has come, or for
-`RECEIPT_SECONDS`. A message of a mailbox has a row from when it is sealed on. Sealed content of
-more than `IN_ROW` octets is in a file of its own, ``out/MID``, synced before its row is written.
-What is sent again is sent from here: the same octets.
+`RECEIPT_SECONDS`. One that was given up is ``failed`` until its message is put aside and its sender
+told: it is never sent again, whatever ends the process in between. A message of a mailbox has a row
+from when it is sealed on. Sealed content of more than `IN_ROW` octets is in a file of its own,
+``out/MID``, synced before its row is written. What is sent again is sent from here, octet by octet.
 
 The functions run in the store's thread.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cig_server.texts.model import Origin
@@ -60,6 +61,7 @@ class RowState(StrEnum):
     QUEUED = "queued"
     SEALED = "sealed"
     STORED = "stored"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,10 @@ class Row:
     due: float
     attempts: int = 0
     error: str = ""
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     mikey: bytes = b""
     digest: bytes = b""
-    sealed: bytes | None = None
+    sealed: bytes | None = field(default=None, repr=False)
     length: int = 0
     source: Candidate | None = None
 
@@ -94,6 +96,7 @@ class Row:
         return Envelope(self.mid, self.from_uri, self.to_uri, self.mikey)
 
 
+_UNDER_WAY = tuple(state.value for state in (RowState.QUEUED, RowState.SEALED, RowState.FAILED))
 _COLUMNS = (
     "mid, state, origin, from_uri, to_uri, written, automatic, since, due, attempts, error, "
     "content, mikey, digest, sealed, length, mailbox, name, ino, mtime_ns, size"
@@ -122,21 +125,36 @@ def find(connection: sqlite3.Connection, mid: str) -> Row | None:
 
 
 def due(connection: sqlite3.Connection, now: float, busy: Collection[str], most: int) -> list[str]:
-    """Give the mids of texts whose time has come, oldest first, without those that are busy."""
-    rows = connection.execute(
-        "SELECT mid FROM outbox WHERE state IN ('queued', 'sealed') AND due <= ? "
-        "ORDER BY since LIMIT ?",
-        (now, most + len(busy)),
-    )
-    return [mid for (mid,) in rows if mid not in busy][:most]
+    """Give the mids of texts whose time has come, longest due first, without those that are busy.
+
+    It costs the same however many there are.
+    """
+    found: list[tuple[float, str]] = []
+    for state in _UNDER_WAY:
+        found += connection.execute(
+            "SELECT due, mid FROM outbox WHERE state = ? AND due <= ? ORDER BY due LIMIT ?",
+            (state, now, most + len(busy)),
+        )
+    return [mid for _, mid in sorted(found) if mid not in busy][:most]
 
 
 def next_due(connection: sqlite3.Connection, now: float) -> float | None:
     """Give when the next text's time comes after ``now``, or None."""
-    (when,) = connection.execute(
-        "SELECT min(due) FROM outbox WHERE state IN ('queued', 'sealed') AND due > ?", (now,)
+    found = [
+        connection.execute(
+            "SELECT min(due) FROM outbox WHERE state = ? AND due > ?", (state, now)
+        ).fetchone()[0]
+        for state in _UNDER_WAY
+    ]
+    return min((float(when) for when in found if when is not None), default=None)
+
+
+def resting(connection: sqlite3.Connection, most: int) -> int:
+    """Count the sealed texts, up to ``most``."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 'sealed' LIMIT ?)", (most,)
     ).fetchone()
-    return None if when is None else float(when)
+    return int(count)
 
 
 def older(connection: sqlite3.Connection, than: float, most: int) -> list[str]:
@@ -152,7 +170,8 @@ def older(connection: sqlite3.Connection, than: float, most: int) -> list[str]:
 def claimed(connection: sqlite3.Connection, mailbox: str) -> set[tuple[str, int, int, int]]:
     """Give the identities (name, inode, time, size) of a mailbox's messages that have a row."""
     rows = connection.execute(
-        "SELECT name, ino, mtime_ns, size FROM outbox WHERE state = 'sealed' AND mailbox = ?",
+        "SELECT name, ino, mtime_ns, size FROM outbox "
+        "WHERE state IN ('sealed', 'failed') AND mailbox = ?",
         (mailbox,),
     )
     return {(name, ino, mtime_ns, size) for name, ino, mtime_ns, size in rows}
@@ -183,18 +202,23 @@ def postpone(connection: sqlite3.Connection, mid: str, due_at: float, error: str
     )
 
 
-def finish(connection: sqlite3.Connection, mids: Collection[str], now: float) -> None:
-    """Note that the CRS has these texts; their content is dropped."""
-    connection.executemany(
+def finish(connection: sqlite3.Connection, mids: Collection[str], now: float) -> int:
+    """Note that the CRS has these texts; their content is dropped. Gives how many are new to it."""
+    return connection.executemany(
         "UPDATE outbox SET state = 'stored', sealed = NULL, content = NULL, mailbox = NULL, "
-        "name = NULL, due = ? WHERE mid = ?",
+        "name = NULL, due = ? WHERE mid = ? AND state != 'stored'",
         [(now + RECEIPT_SECONDS, mid) for mid in mids],
-    )
+    ).rowcount
 
 
-def drop(connection: sqlite3.Connection, mids: Collection[str]) -> None:
-    """Remove rows."""
-    connection.executemany("DELETE FROM outbox WHERE mid = ?", [(mid,) for mid in mids])
+def give_up(connection: sqlite3.Connection, mid: str, error: str) -> None:
+    """Note that a text is not to be sent any more, and why."""
+    connection.execute("UPDATE outbox SET state = 'failed', error = ? WHERE mid = ?", (error, mid))
+
+
+def drop(connection: sqlite3.Connection, mid: str) -> bool:
+    """Remove a row; tells whether it was there."""
+    return connection.execute("DELETE FROM outbox WHERE mid = ?", (mid,)).rowcount == 1
 
 
 def prune(connection: sqlite3.Connection, now: float) -> int:

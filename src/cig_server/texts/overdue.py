@@ -37,7 +37,7 @@ async def give_up_old(
     while (found := await mailboxes.next(claimed)) is not None:
         candidate = found.candidate
         if candidate is None or candidate.since >= before:
-            mailboxes.look_again()
+            mailboxes.put_back(found)
             return
         ending.count_failed()
-        await ending.put_aside(found.mailbox.path, candidate.name, reason, candidate.ino)
+        await ending.put_aside(found.mailbox.path, candidate.name, reason, candidate)

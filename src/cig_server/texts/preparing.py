@@ -14,6 +14,8 @@ The rules:
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -47,8 +49,15 @@ from cig_server.texts.store import TextStore
 from umsg.messages import Receipt, new_id
 from umsg.texts import MAX_PART
 
+ENGINES = 4
+"""Texts that are sealed at once, so that a call never queues behind a windowful of them."""
 MAX_ACCEPTED = 1 << 20
 """Octets of the content of a text that does not come from a mailbox."""
+
+_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Of our own folder: from the mailbox we only read here."""
+
+logger = logging.getLogger("Texts")
 
 
 class OwnFaultError(Exception):
@@ -97,11 +106,19 @@ class Preparing:
         self._clock = clock
         self._random_bytes = random_bytes
         self._folder = folder
+        self._slots = asyncio.Semaphore(ENGINES)
+
+    def new_mid(self) -> str:
+        """Make a fresh mid."""
+        return new_id(self._random_bytes)
 
     async def from_mailbox(
         self, mailbox: Mailbox, candidate: Candidate, own_uri: str, mid: str
     ) -> Row:
-        """Read, map and seal a message. Raises OwnFaultError, NotYetError or CigError."""
+        """Read, map and seal a message, and keep its row.
+
+        Raises OwnFaultError, NotYetError or CigError.
+        """
         try:
             return await self._from_mailbox(mailbox, candidate, own_uri, mid)
         except (NoMessageError, ContentRefusedError, MappingError) as error:
@@ -109,7 +126,8 @@ class Preparing:
         except ContentError as error:
             raise OwnFaultError(f"{error.word}: {error}") from None
         except OSError as error:
-            raise StorageError(mailbox.path, error.strerror or str(error)) from None
+            where = str(self._folder) if error.errno in _WRITING else mailbox.path
+            raise StorageError(where, error.strerror or str(error)) from None
 
     async def seal(self, row: Row) -> Row:
         """Seal a queued text. Raises OwnFaultError or CigError."""
@@ -192,7 +210,8 @@ class Preparing:
     ) -> tuple[Sealed, bytes | None]:
         """Seal a content; gives it if it fits in a row, else it is in its file."""
         try:
-            sealed = await self._crypto.seal(mid, from_uri, to_uri, content, out)
+            async with self._slots:
+                sealed = await self._crypto.seal(mid, from_uri, to_uri, content, out)
         except CryptoError as error:
             if error.retryable:
                 raise
@@ -230,6 +249,15 @@ def _sealed(row: Row, sealed: Sealed, blob: bytes | None) -> Row:
 def _read(file: BinaryIO, mailbox: Mailbox, own_uri: str, now: datetime) -> _Message:
     # A message without a Date was written when its file was.
     written = datetime.fromtimestamp(min(os.fstat(file.fileno()).st_mtime, now.timestamp()), UTC)
-    message = MailboxMessage.parse(file, written)
+    try:
+        message = MailboxMessage.parse(file, written)
+    except (ContentError, OSError):
+        raise
+    except Exception as error:
+        # A fault of our own, but one that this message meets every time. Its words may be content.
+        logger.error("a message could not be read, by a fault of our own: %s", type(error).__name__)
+        raise OwnFaultError(
+            f"cig-server cannot read it, by a fault of its own ({type(error).__name__})"
+        ) from None
     found = read_addresses(mailbox, own_uri, message.from_, message.to)
     return _Message(message.content, found.from_uri, found.to_uri)

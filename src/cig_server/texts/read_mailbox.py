@@ -170,20 +170,29 @@ def opened(candidate: Candidate) -> Iterator[BinaryIO]:
         descriptor = _open(candidate.name, folder)
     finally:
         os.close(folder)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NoMessageError("it is no file")
-        if not _same(candidate, status):
-            raise NotYetError
-        if status.st_gid != group:
-            raise NoMessageError(
-                f"it belongs to group {status.st_gid} and not, like its folder, to group {group}: "
-                "write it into tmp/ of the mailbox and move it to new/"
-            )
-        if status.st_size > MAX_OCTETS:
-            raise NoMessageError(f"it is larger than {MAX_OCTETS >> 20} MiB")
+    try:
+        _check(candidate, os.fstat(descriptor), group)
+        file = os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with file:
         yield file
+
+
+def _check(candidate: Candidate, status: os.stat_result, group: int) -> None:
+    """Raise where an open file is not the message that was found, or may not be taken."""
+    if not stat.S_ISREG(status.st_mode):
+        raise NoMessageError("it is no file")
+    if not same_file(candidate, status):
+        raise NotYetError
+    if status.st_gid != group:
+        raise NoMessageError(
+            f"it belongs to group {status.st_gid} and not, like its folder, to group {group}: "
+            "write it into tmp/ of the mailbox and move it to new/"
+        )
+    if status.st_size > MAX_OCTETS:
+        raise NoMessageError(f"it is larger than {MAX_OCTETS >> 20} MiB")
 
 
 def _open(name: str, folder: int) -> int:
@@ -201,7 +210,7 @@ def _open(name: str, folder: int) -> int:
 
 def unchanged(candidate: Candidate, file: BinaryIO) -> bool:
     """Tell whether a message is still what it was when it was found."""
-    return _same(candidate, os.fstat(file.fileno()))
+    return same_file(candidate, os.fstat(file.fileno()))
 
 
 def remove(candidates: Collection[Candidate]) -> None:
@@ -217,13 +226,14 @@ def remove(candidates: Collection[Candidate]) -> None:
         for candidate in candidates:
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(candidate.name, dir_fd=folder, follow_symlinks=False)
-                if _same(candidate, status):
+                if same_file(candidate, status):
                     os.unlink(candidate.name, dir_fd=folder)
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
-def _same(candidate: Candidate, status: os.stat_result) -> bool:
+def same_file(candidate: Candidate, status: os.stat_result) -> bool:
+    """Tell whether a file, by what it is now, is the message that was found."""
     identity = (status.st_ino, status.st_mtime_ns, status.st_size)
     return identity == (candidate.ino, candidate.mtime_ns, candidate.size)

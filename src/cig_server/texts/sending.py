@@ -21,39 +21,39 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TypedDict
 
 from cig_common.clock import Clock
 from cig_common.config import Configuration, Mailbox, MailboxKind
 from cig_common.errors import CigError
 from cig_common.texts.content import TextContent
 from cig_server.texts import outbox_store
+from cig_server.texts.carrying import Carrying
 from cig_server.texts.ending import Ending, Notifying
-from cig_server.texts.flight import Flight, PartLink
+from cig_server.texts.flight import PartLink
 from cig_server.texts.model import Origin, QueueFacts, StorageError
-from cig_server.texts.outbox import (
-    DOWN_SECONDS,
-    Action,
-    Input,
-    OutgoingText,
-    backoff,
-    of_error,
-    too_old,
-)
-from cig_server.texts.outbox_store import Row, RowState
+from cig_server.texts.outbox import DOWN_SECONDS, FIRST_REST, Input, of_error
+from cig_server.texts.outbox_store import RowState
 from cig_server.texts.overdue import give_up_old
-from cig_server.texts.preparing import OwnFaultError, Preparing, TextSealing
-from cig_server.texts.read_mailbox import Identity, NotYetError
+from cig_server.texts.preparing import Preparing, TextSealing
 from cig_server.texts.sealed_files import SealedFiles
 from cig_server.texts.store import TextStore
-from cig_server.texts.watch import Found, ReadMailboxes, look
+from cig_server.texts.watch import ReadMailboxes, look
 from umsg.errors import ErrorCode
-from umsg.messages import Receipt, new_id
+from umsg.messages import Receipt
 
 WINDOW = 16
 PAUSE_SECONDS = 5.0
+MOST_RESTING = 10_000
+"""Texts of mailboxes that may rest in the outbox; with more, the others stay in their mailboxes."""
 _PRUNE_SECONDS = 3600.0
 
 logger = logging.getLogger("Texts")
+
+
+class _OnDisk(TypedDict):
+    store: TextStore
+    clock: Clock
 
 
 class Sending:
@@ -83,32 +83,31 @@ class Sending:
         self._own_uri = own_uri
         self._clock = clock
         self._retry_seconds = retry_seconds
-        self._random_bytes = random_bytes
-        self._files = SealedFiles(folder)
-        self._preparing = Preparing(
-            store=store,
-            files=self._files,
-            crypto=crypto,
-            clock=clock,
-            random_bytes=random_bytes,
-            folder=folder,
+        self._files = files = SealedFiles(folder)
+        on_disk: _OnDisk = {"store": store, "clock": clock}
+        preparing = self._preparing = Preparing(
+            files=files, crypto=crypto, random_bytes=random_bytes, folder=folder, **on_disk
         )
-        self._ending = Ending(
-            store=store,
-            files=self._files,
-            crypto=crypto,
-            notify=notify,
-            clock=clock,
+        ending = self._ending = Ending(
+            files=files, crypto=crypto, notify=notify, counters=self.counters, **on_disk
+        )
+        self._carrying = Carrying(
+            link=link,
+            preparing=preparing,
+            ending=ending,
+            retry_seconds=retry_seconds,
+            sealed=self._works,
             counters=self.counters,
+            **on_disk,
         )
+        self._flights = self._carrying.flights
         self._wake = asyncio.Event()
         self._mailboxes = ReadMailboxes(self._wake.set, clock)
-        self._flights: dict[str, Flight | None] = {}
-        """By mid, what is under way; None while it is being prepared."""
-        self._taken: dict[str, set[Identity]] = {}
         self._begun = 0
         self._rows_at = 0.0
-        """When a row of the outbox is due next, seconds since 1970; 0 for at once, or not known."""
+        """When the outbox is to be asked for what is due, seconds since 1970."""
+        self._room = True
+        """Whether the outbox may get more rows."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
         self._paused_until = 0.0
@@ -120,7 +119,9 @@ class Sending:
     @property
     def trouble(self) -> str:
         """What keeps texts from being sent at present, other than the CRS; empty if nothing."""
-        return "; ".join(filter(None, (self._fault, self._mailboxes.trouble)))
+        return "; ".join(
+            filter(None, (self._fault, self._carrying.faults.text, self._mailboxes.trouble))
+        )
 
     async def start(self) -> None:
         """Begin to send. Raises StorageError where the outbox cannot be used."""
@@ -169,6 +170,15 @@ class Sending:
     def _boxes(self) -> list[Mailbox]:
         return [box for box in self._config().mailboxes if box.kind is MailboxKind.READ]
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._tasks)
+
+    def look(self) -> None:
+        """Look at once whether there is something to do."""
+        self._look_at_rows()
+
     # --- what is heard --------------------------------------------------------------------------
 
     def connected(self) -> None:
@@ -207,6 +217,18 @@ class Sending:
             await self._ending.stored(row)
 
     async def _receipt(self, receipt: Receipt) -> None:
+        """Take a receipt, which comes but once: what hinders that is waited out."""
+        while True:
+            try:
+                await self._take(receipt)
+                return
+            except CigError as error:
+                if not error.retryable:
+                    raise
+                self.counters["receipts-held"] += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _take(self, receipt: Receipt) -> None:
         row = await self._ending.receipt(receipt)
         if row is None:
             return
@@ -244,7 +266,7 @@ class Sending:
         if now < self._paused_until:
             return self._paused_until - now
         while self._begun < WINDOW:
-            if not await self._begin_row() and not await self._begin_message(own):
+            if not await self._begin_row() and not (self._room and await self._begin_message(own)):
                 break
         if self._begun >= WINDOW:
             return 60.0  # whatever ends wakes us
@@ -252,34 +274,34 @@ class Sending:
         return max(0.05, min(wait, 60.0))
 
     async def _begin_row(self) -> bool:
+        """Begin a text of the outbox; tells whether there was one."""
         now = self._clock.utc()
         if now < self._rows_at:
             return False
         self._rows_at = now + DOWN_SECONDS
         busy = frozenset(self._flights)
-        mids, due = await self._store.run(
+        mids, due, resting = await self._store.run(
             lambda connection: (
                 outbox_store.due(connection, now, busy, 1),
                 outbox_store.next_due(connection, now),
+                outbox_store.resting(connection, MOST_RESTING),
             )
         )
-        for mid in mids:
-            self._begin(self._from_outbox(mid))
-            self._flights[mid] = None
+        self._room = resting < MOST_RESTING
+        if mids:
             due = 0.0  # there may be more
         if due is not None:
             self._rows_at = min(self._rows_at, due)
+        for mid in (mid for mid in mids if mid not in self._flights):
+            self._flights[mid] = None
+            self._begin(self._carrying.from_outbox(mid))
         return bool(mids)
 
     async def _begin_message(self, own: str) -> bool:
-        found = await self._mailboxes.next(self._claimed)
+        found = await self._mailboxes.next(self._carrying.claimed)
         if found is not None:
-            self._begin(self._from_mailbox(found, own))
+            self._begin(self._carrying.from_mailbox(found, own))
         return found is not None
-
-    async def _claimed(self, mailbox: str) -> set[Identity]:
-        rows = await self._store.run(lambda connection: outbox_store.claimed(connection, mailbox))
-        return rows | self._taken.get(mailbox, set())
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         self._begun += 1
@@ -287,83 +309,14 @@ class Sending:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._begun -= 1
+        # If it rests now, then for so long at least.
+        soonest = self._clock.utc() + FIRST_REST
+        self._rows_at = min(self._rows_at, soonest) if self._room else 0.0
         self._wake.set()
 
-    # --- one text -------------------------------------------------------------------------------
-
-    async def _from_mailbox(self, found: Found, own: str) -> None:
-        path, candidate = found.mailbox.path, found.candidate
-        if candidate is None:
-            await self._ending.put_aside(path, found.odd, "it is no file: a link, fifo or the like")
-            return
-        taken = self._taken.setdefault(path, set())
-        if candidate.identity in taken:
-            return
-        taken.add(candidate.identity)
-        mid = new_id(self._random_bytes)
-        self._flights[mid] = None  # or its row would be taken for one that nobody sends
-        try:
-            row = await self._preparing.from_mailbox(found.mailbox, candidate, own, mid)
-            self._fault = ""
-            await self._fly(row)
-        except NotYetError:
-            self.counters["left-for-later"] += 1
-        except OwnFaultError as error:
-            self._ending.count_failed()
-            await self._ending.put_aside(path, candidate.name, str(error), candidate.ino)
-        finally:
-            taken.discard(candidate.identity)
-            self._flights.pop(mid, None)
-
-    async def _from_outbox(self, mid: str) -> None:
-        try:
-            row = await self._store.run(lambda connection: outbox_store.find(connection, mid))
-            if row is None or row.state is RowState.STORED:
-                return
-            if row.state is RowState.QUEUED:
-                try:
-                    row = await self._preparing.seal(row)
-                except OwnFaultError as error:
-                    await self._ending.given_up(row, str(error))
-                    return
-                self._fault = ""
-            await self._fly(row)
-        finally:
-            self._flights.pop(mid, None)
-
-    async def _fly(self, row: Row) -> None:
-        machine = OutgoingText()
-        flight = self._flights[row.mid] = Flight(row, self._link, machine)
-        try:
-            action = await flight.fly(self._preparing.pieces(row))
-            if action is Action.REST and self._is_too_old(row, failed=True):
-                action = machine.receive(Input.TOO_OLD)
-            await self._do(action, row, flight.error)
-        finally:
-            self.counters["violations"] += machine.violations
-            self._flights.pop(row.mid, None)
-
-    async def _do(self, action: Action, row: Row, error: str) -> None:
-        if action is Action.FINISH:
-            await self._ending.stored(row)
-        elif action is Action.GIVE_UP:
-            await self._ending.given_up(row, error)
-        elif action is Action.REST:
-            self.counters["retries"] += 1
-            due = self._clock.utc() + backoff(row.attempts + 1)
-            await self._store.run(
-                lambda connection: outbox_store.postpone(connection, row.mid, due, error)
-            )
-            self._rows_at = min(self._rows_at, due)
-
-    def _is_too_old(self, row: Row, *, failed: bool) -> bool:
-        return too_old(
-            since=row.since,
-            now=self._clock.utc(),
-            limit=self._retry_seconds(),
-            failed=failed,
-            down=self._down(),
-        )
+    def _look_at_rows(self) -> None:
+        self._rows_at = 0.0
+        self._wake.set()
 
     def _down(self) -> float:
         return 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
@@ -380,11 +333,14 @@ class Sending:
                 store=self._store,
                 mailboxes=self._mailboxes,
                 ending=self._ending,
-                claimed=self._claimed,
+                claimed=self._carrying.claimed,
                 busy=self._flights,
                 before=self._clock.utc() - self._retry_seconds(),
                 hours=self._retry_seconds() / 3600,
             )
+
+    def _works(self) -> None:
+        self._fault = ""
 
     def _hold(self, why: str) -> None:
         """Begin nothing for a while."""
@@ -394,10 +350,6 @@ class Sending:
         self._paused_until = self._clock.monotonic() + PAUSE_SECONDS
         self._mailboxes.look_again()
         self._rows_at = 0.0
-
-    def _look_at_rows(self) -> None:
-        self._rows_at = 0.0
-        self._wake.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work))

@@ -128,6 +128,12 @@ class ReadMailboxes:
                 return box.waiting.popleft()
         return None
 
+    def put_back(self, found: Found) -> None:
+        """Have `next` give a message once more, before the later ones of its mailbox."""
+        box = self._boxes.get(found.mailbox.path)
+        if box is not None:
+            box.waiting.appendleft(found)
+
     # --- scanning -------------------------------------------------------------------------------
 
     async def _scan(self, box: _Box, claimed: Claimed) -> None:

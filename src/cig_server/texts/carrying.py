@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way of one text, from its message or its row to its end.
+
+The rules:
+
+1. What hinders one text alone (its message cannot be read or moved, a notice cannot be written)
+   has that text rest; it never holds up others. Its place's fault is told until it works again.
+2. What hinders all (no relay, no keys, our own disk) is raised: the caller pauses.
+3. A fault of our own is logged by its kind alone, since its words could hold some of a text, and
+   has the text rest too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from cig_common.clock import Clock
+from cig_common.errors import CigError
+from cig_server.texts import outbox_store
+from cig_server.texts.ending import Ending
+from cig_server.texts.faults import Faults
+from cig_server.texts.flight import Flight, PartLink
+from cig_server.texts.model import StorageError
+from cig_server.texts.outbox import Action, Input, OutgoingText, backoff, too_old
+from cig_server.texts.outbox_store import Row, RowState
+from cig_server.texts.preparing import OwnFaultError, Preparing
+from cig_server.texts.read_mailbox import Candidate, Identity, NotYetError
+from cig_server.texts.store import TextStore
+from cig_server.texts.watch import Found
+
+REST_SECONDS = 60.0
+"""How long a message rests that could be neither sent nor put aside."""
+_MOST_RESTING = 1024
+_ODD = "it is no file: a link, fifo or the like"
+
+logger = logging.getLogger("Texts")
+
+
+class Carrying:
+    """Carries texts.
+
+    ``retry_seconds`` gives how long one is tried; ``sealed`` is called whenever one was sealed.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: TextStore,
+        link: PartLink,
+        preparing: Preparing,
+        ending: Ending,
+        clock: Clock,
+        retry_seconds: Callable[[], float],
+        sealed: Callable[[], None],
+        counters: Counter[str],
+    ) -> None:
+        self.flights: dict[str, Flight | None] = {}
+        """By mid, what is under way; None while it is being prepared."""
+        self.faults = Faults(clock)
+        """Of mailboxes, by path."""
+        self._store = store
+        self._link = link
+        self._preparing = preparing
+        self._ending = ending
+        self._clock = clock
+        self._retry_seconds = retry_seconds
+        self._sealed = sealed
+        self._counters = counters
+        self._taken: dict[str, set[Identity]] = {}
+        self._resting: dict[str, dict[Identity, float]] = {}
+
+    async def claimed(self, mailbox: str) -> set[Identity]:
+        """Give the messages of a mailbox that are under way, or rest."""
+        rows = await self._store.run(lambda connection: outbox_store.claimed(connection, mailbox))
+        now = self._clock.monotonic()
+        resting = self._resting.get(mailbox, {})
+        for identity in [identity for identity, until in resting.items() if until <= now]:
+            del resting[identity]
+        return rows | self._taken.get(mailbox, set()) | set(resting)
+
+    async def from_mailbox(self, found: Found, own_uri: str) -> None:
+        """Carry a message. Raises CigError where no other could be carried either."""
+        path, candidate = found.mailbox.path, found.candidate
+        if candidate is None:
+            await self._put_aside(path, found.odd, None, _ODD)
+            return
+        taken = self._taken.setdefault(path, set())
+        taken.add(candidate.identity)
+        # Before its row is there: whoever looks for rows that are due leaves this one.
+        mid = self._preparing.new_mid()
+        self.flights[mid] = None
+        try:
+            row = await self._preparing.from_mailbox(found.mailbox, candidate, own_uri, mid)
+            self.faults.note({}, [path])
+            self._sealed()
+            await self._fly(row)
+        except NotYetError:
+            self._counters["left-for-later"] += 1
+        except OwnFaultError as error:
+            self._ending.count_failed()
+            await self._put_aside(path, candidate.name, candidate, str(error))
+        except StorageError as error:
+            if error.where != path:
+                raise
+            self._rest(path, candidate, error)
+        except CigError:
+            raise
+        except Exception as error:
+            self._rest(path, candidate, _own_fault(path, error))
+        finally:
+            self.flights.pop(mid, None)
+            taken.discard(candidate.identity)
+
+    async def from_outbox(self, mid: str) -> None:
+        """Carry what is in the outbox. Raises CigError as above."""
+        self.flights[mid] = None
+        try:
+            row = await self._store.run(lambda connection: outbox_store.find(connection, mid))
+            if row is None or row.state is RowState.STORED:
+                return
+            try:
+                await self._from_outbox(row)
+            except CigError:
+                raise
+            except Exception as error:
+                await self._postpone(row, str(_own_fault(mid, error)))
+        finally:
+            self.flights.pop(mid, None)
+
+    async def give_up(self, row: Row, reason: str) -> None:
+        """End a text that cannot be sent; where not all of that can be done, it is done later."""
+        try:
+            await self._ending.given_up(row, reason)
+        except StorageError as error:
+            self._tell(error)
+            await self._postpone(row, reason)
+
+    async def _from_outbox(self, row: Row) -> None:
+        if row.state is RowState.FAILED:
+            await self.give_up(row, row.error)
+            return
+        if row.state is RowState.QUEUED:
+            try:
+                row = await self._preparing.seal(row)
+                self._sealed()
+            except OwnFaultError as error:
+                await self.give_up(row, str(error))
+                return
+        await self._fly(row)
+
+    async def _fly(self, row: Row) -> None:
+        machine = OutgoingText()
+        flight = self.flights[row.mid] = Flight(row, self._link, machine)
+        try:
+            action = await flight.fly(self._preparing.pieces(row))
+            if action is Action.REST and self._is_too_old(row):
+                action = machine.receive(Input.TOO_OLD)
+            await self._do(action, row, flight.error)
+        finally:
+            self._counters["violations"] += machine.violations
+
+    async def _do(self, action: Action, row: Row, error: str) -> None:
+        if action is Action.FINISH:
+            try:
+                await self._ending.stored(row)
+            except StorageError as fault:
+                self._tell(fault)
+                await self._postpone(row, str(fault))
+        elif action is Action.GIVE_UP:
+            await self.give_up(row, error)
+        elif action is Action.REST:
+            self._counters["retries"] += 1
+            await self._postpone(row, error)
+
+    async def _postpone(self, row: Row, error: str) -> None:
+        due = self._clock.utc() + backoff(row.attempts + 1)
+        await self._store.run(
+            lambda connection: outbox_store.postpone(connection, row.mid, due, error)
+        )
+
+    def _is_too_old(self, row: Row) -> bool:
+        return too_old(
+            since=row.since,
+            now=self._clock.utc(),
+            limit=self._retry_seconds(),
+            failed=True,
+            down=0.0,
+        )
+
+    async def _put_aside(
+        self, path: str, name: str, candidate: Candidate | None, reason: str
+    ) -> None:
+        try:
+            await self._ending.put_aside(path, name, reason, candidate)
+        except StorageError as error:
+            if candidate is None:
+                self._tell(error)  # it is found again by the next scan
+            else:
+                self._rest(path, candidate, error)
+
+    def _rest(self, path: str, candidate: Candidate, error: StorageError) -> None:
+        self._tell(error)
+        resting = self._resting.setdefault(path, {})
+        if len(resting) < _MOST_RESTING:
+            resting[candidate.identity] = self._clock.monotonic() + REST_SECONDS
+
+    def _tell(self, error: StorageError) -> None:
+        self.faults.note({error.where: error}, [])
+
+
+def _own_fault(where: str, error: Exception) -> StorageError:
+    logger.error(
+        "a text could not be sent, by a fault of our own: %s",
+        type(error).__name__,
+        exc_info=error if not isinstance(error, ValueError) else None,
+    )
+    return StorageError(where, f"a fault of our own ({type(error).__name__}), see cig.log")
