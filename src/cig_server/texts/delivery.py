@@ -259,7 +259,8 @@ class Deliverer:
 
         for path in sorted(set(self._mailboxes())):
             try:
-                self.counters["stale-files"] += await self._at(path, clean)
+                removed = await self._at(path, clean)
+                self.counters["stale-files"] += removed
             except StorageError as error:
                 self._faults.note({path: error}, ())
 

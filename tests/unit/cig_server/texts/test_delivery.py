@@ -154,7 +154,7 @@ async def test_each_step_is_on_disk_before_the_next(
 ) -> None:
     """Whatever the power leaves of unsynced things, the steps before are there."""
     events: list[tuple[str, str]] = []
-    fsync, rename, transact = os.fsync, os.rename, TextStore._transact
+    fsync, rename, settle = os.fsync, os.rename, TextStore._settle
 
     def place(descriptor: int) -> str:
         return str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path))
@@ -168,13 +168,13 @@ async def test_each_step_is_on_disk_before_the_next(
         events.append(("rename", f"{place(src_dir_fd)}/{name}"))
         rename(name, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
-    def told_transact(self: TextStore, *arguments: object) -> None:
-        transact(self, *arguments)  # type: ignore[arg-type]
-        events.append(("commit", str(self.commits)))
+    def told_settle(self: TextStore, *arguments: object) -> None:
+        events.append(("commit", str(self.commits)))  # it is on disk; nobody knows yet
+        settle(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "fsync", told_fsync)
     monkeypatch.setattr(os, "rename", told_rename)
-    monkeypatch.setattr(TextStore, "_transact", told_transact)
+    monkeypatch.setattr(TextStore, "_settle", told_settle)
     await service.deliver(KEY, DIGEST, copies(tmp_path, KEY))
     events.append(("return", ""))
     names = {box: next((tmp_path / box / "new").iterdir()).name for box in BOXES}
