@@ -176,9 +176,9 @@ class TextBook:
 
     def _receipt(self, uri: str, receipt: Receipt, online: Container[str]) -> list[Delivery]:
         recipient = self._recipient(uri)
-        keys = [key for key in recipient.waiting if key[1] == receipt.mid]
+        keys = [key for key in recipient.unreceipted if key[1] == receipt.mid]
         if not keys:
-            return []  # receipted before, or nobody's
+            return []  # receipted before, never sent, or nobody's
         key = keys[0]
         del recipient.waiting[key]
         recipient.unreceipted.discard(key)
