@@ -118,7 +118,7 @@ def test_what_goes_at_the_last_moment_leaves_no_reason(
         (box / "new/one").unlink()
         real(*arguments, **more)
 
-    monkeypatch.setattr(failed.os, "rename", late)
+    monkeypatch.setattr(os, "rename", late)
     assert put_aside(str(box), "one", "why", NOW) == ""
     assert in_failed(box) == {}
 
