@@ -167,7 +167,10 @@ class KeepingCrs:
         path = self.folder / envelope.mid.replace("/", "_")
         if not path.exists():
             self.order.append(text)
-            path.write_text(text, "utf-8")
+            # At once or not at all: the test's own process may be killed at any moment.
+            draft = self.folder.parent / f"draft-{path.name}"
+            draft.write_text(text, "utf-8")
+            draft.replace(path)
         else:
             assert path.read_text("utf-8") == text
         self.sealed = sealed
