@@ -78,7 +78,9 @@ async def test_from_the_secure_phone_to_the_sip_phone() -> None:
     async with gateway(messaging=True) as running:
         lab = running.lab
         # The mailbox and the SIP phone both match: both get it, and it is delivered.
-        sent = await lab.phone.send_text("+8888w101", "to böth", attachments=[("a.bin", "x/y", b"\x00")])
+        sent = await lab.phone.send_text(
+            "+8888w101", "to böth", attachments=[("a.bin", "x/y", b"\x00")]
+        )
         message = await soon(lab.sip_phone.next_message())
         assert (await soon(sent.receipt)).status == "delivered"
         assert message.body.decode() == "to böth"

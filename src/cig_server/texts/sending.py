@@ -44,7 +44,7 @@ from cig_server.texts.overdue import give_up_old
 from cig_server.texts.preparing import OwnFaultError, Preparing, TextSealing
 from cig_server.texts.read_mailbox import Identity, NotYetError
 from cig_server.texts.sealed_files import SealedFiles
-from cig_server.texts.store import TextStore
+from cig_server.texts.store import TextStore, Work
 from cig_server.texts.watch import Found, ReadMailboxes, look
 from umsg.errors import ErrorCode
 from umsg.messages import Receipt, new_id
@@ -148,11 +148,19 @@ class Sending:
         self._mailboxes.configure(self._boxes())
 
     async def accept(
-        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+        self,
+        *,
+        from_uri: str,
+        to_uri: str,
+        content: TextContent,
+        origin: Origin,
+        also: Work[None] | None = None,
     ) -> str:
-        """Take a text to send; on disk when it returns its mid. Raises CigError."""
+        """Take a text to send; on disk when it returns its mid, and ``also`` with it by the same
+        commit. Raises CigError.
+        """
         row = await self._preparing.accept(
-            from_uri=from_uri, to_uri=to_uri, content=content, origin=origin
+            from_uri=from_uri, to_uri=to_uri, content=content, origin=origin, also=also
         )
         self.counters["accepted"] += 1
         self._look_at_rows()
