@@ -292,11 +292,12 @@ class Bench:
         return sorted(path.name for path in ((box or self.a) / "new").iterdir())
 
     def failed(self, box: Path | None = None) -> dict[str, str]:
-        """The messages in failed/, with their reasons."""
+        """The messages in failed/, with their reasons; not those that are still on their way."""
         folder = (box or self.a) / "failed"
         return {
             path.name.removesuffix(".reason"): path.read_text("utf-8").partition(" ")[2].strip()
             for path in folder.glob("*.reason")
+            if os.path.lexists(str(path).removesuffix(".reason"))
         }
 
     def phone(self) -> list[str]:
