@@ -48,7 +48,11 @@ def put_aside(
         with _failed(mailbox) as failed:
             kept = _write_reason(failed, name, reason, now)
             os.fsync(failed)
-            os.rename(name, kept, src_dir_fd=new, dst_dir_fd=failed)
+            try:
+                os.rename(name, kept, src_dir_fd=new, dst_dir_fd=failed)
+            except FileNotFoundError:  # somebody has just taken it away
+                os.unlink(kept + REASON, dir_fd=failed)
+                return ""
             os.fsync(failed)
         os.fsync(new)
         return kept

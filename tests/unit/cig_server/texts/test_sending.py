@@ -215,6 +215,7 @@ async def test_a_message_that_cannot_even_be_put_aside_holds_up_no_other(bench: 
     bench.sending.look()
     await bench.until(lambda: bench.new() == [])
     assert list(bench.failed()) == ["poison"]
+    await bench.until(lambda: not bench.sending.trouble)
 
 
 @pytest.mark.parametrize("code", ["not-found", "forbidden", "too-large", "unsupported"])
@@ -556,6 +557,27 @@ async def test_a_notice_that_cannot_be_written_comes_later_and_nothing_is_sent_t
     await bench.counted("notices")
     assert list(bench.crs.attempts.values()) == [1]
     assert bench.phone() == []
+
+
+async def test_trouble_with_a_notice_ends_when_it_is_written(bench: Bench) -> None:
+    bench.crs.refuse[OTHER] = ErrorCode.NOT_FOUND
+    bench.notices.fault = StorageError("/write", "the disk is full")
+    bench.put(message(to="46709999999@secure"), "one")
+    await bench.until(lambda: "/write" in bench.sending.trouble)
+    bench.notices.fault = None
+    await bench.idle()
+    bench.pass_time(10)
+    await bench.until(lambda: not bench.sending.trouble)
+
+
+async def test_what_is_no_file_is_put_aside_once_though_it_is_found_again(bench: Bench) -> None:
+    for number in range(20):
+        (bench.a / f"new/link{number}").symlink_to("/etc/passwd")
+        bench.put(message(f"{number}"))
+        bench.sending.look()
+    await bench.until(lambda: len(bench.failed()) == 20)
+    await bench.counted("sent", 20)
+    assert not bench.sending.trouble
 
 
 async def test_facts_tell_of_the_queues(bench: Bench) -> None:
