@@ -9,7 +9,8 @@ Everything here blocks: it is for worker threads. The rules:
 2. A message is named by its identity, not by its name alone: another file under the same name is
    another message.
 3. A file that was moved into new/ is whole. Any other is taken once nobody was seen writing it and
-   it has not changed for `QUIET_SECONDS`; one that changes while it is read is left for later.
+   it has not changed for `QUIET_SECONDS`, and not while it is as empty as it was made; one that
+   changes while it is read is left for later.
 4. What is no message is told apart: links, fifos, sockets and devices, files of another group than
    new/ itself, files that cannot be read, files that are too large. Nothing is followed, and
    nothing is opened that could block.
@@ -91,10 +92,12 @@ def scan(
     now: float,
     moved: Collection[str] = (),
     writing: Collection[str] = (),
+    made: Collection[str] = (),
     leave_out: Collection[Identity] = frozenset(),
     most: int = MOST,
 ) -> Scan:
-    """Look into new/. ``moved`` are names that are known to be whole, ``writing`` that are not.
+    """Look into new/. ``moved`` are names that are known to be whole, ``writing`` that are not,
+    ``made`` of files that were made there, perhaps to be written.
 
     ``leave_out`` are under way already. ``now`` is in seconds since 1970. Raises OSError where
     new/ cannot be read.
@@ -104,7 +107,7 @@ def scan(
     folder = os.open(f"{mailbox}/new", _FOLDER)
     try:
         with os.scandir(folder) as entries:
-            ready = _ready(mailbox, entries, found, counts, now, moved, writing, leave_out)
+            ready = _ready(mailbox, entries, found, counts, now, moved, writing, made, leave_out)
             oldest = heapq.nsmallest(most, ready)
     finally:
         os.close(folder)
@@ -127,6 +130,7 @@ def _ready(
     now: float,
     moved: Collection[str],
     writing: Collection[str],
+    made: Collection[str],
     leave_out: Collection[Identity],
 ) -> Iterator[Candidate]:
     for entry in entries:
@@ -147,13 +151,14 @@ def _ready(
         age = now - status.st_mtime_ns / _NANO
         # A time in the future says nothing of when it was written.
         quiet = age >= QUIET_SECONDS or age < -QUIET_SECONDS
-        if name in writing or (name not in moved and not quiet):
+        unfinished = name in writing or (name in made and not status.st_size)
+        if unfinished or (name not in moved and not quiet):
             counts["later"] += 1
             continue
-        made = Candidate(status.st_mtime_ns, name, status.st_ino, status.st_size, mailbox)
-        if made.identity not in leave_out:
+        candidate = Candidate(status.st_mtime_ns, name, status.st_ino, status.st_size, mailbox)
+        if candidate.identity not in leave_out:
             counts["ready"] += 1
-            yield made
+            yield candidate
 
 
 def _add(names: list[str], name: str) -> None:

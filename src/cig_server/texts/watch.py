@@ -4,7 +4,8 @@
 The rules:
 
 1. inotify says at once that something came, and what of it is whole: a file that was moved into
-   new/. A file that was made there is not taken while somebody writes it (`read_mailbox`, rule 3).
+   new/. A file that was made there is not taken while somebody writes it (`read_mailbox`, rule 3);
+   one that was linked there nobody writes.
 2. new/ is scanned when something came, every `SCAN_SECONDS`, and after what a scan gave is used up
    if it held more. So a missed event, a full queue of the kernel, a folder that was removed and
    made anew, or no inotify at all, cost a few seconds and no message.
@@ -19,6 +20,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from asyncinotify import Inotify, Mask
@@ -34,7 +37,10 @@ SCAN_SECONDS = 30.0
 _REMEMBERED = 4096
 """Names of which is known whether they are whole; with more the rule of quiet does alone."""
 _WRITING_SECONDS = 600.0
-_EVENTS = Mask.MOVED_TO | Mask.CREATE | Mask.CLOSE_WRITE | Mask.DELETE | Mask.MOVED_FROM
+_EVENTS = (
+    *(Mask.MOVED_TO, Mask.CREATE, Mask.MODIFY, Mask.CLOSE_WRITE),
+    *(Mask.DELETE, Mask.MOVED_FROM, Mask.DELETE_SELF, Mask.MOVE_SELF, Mask.ONLYDIR),
+)
 _GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED | Mask.UNMOUNT
 
 logger = logging.getLogger("Texts")
@@ -60,6 +66,7 @@ class _Box:
     dirty: bool = True
     scan_at: float = 0.0
     moved: set[str] = field(default_factory=set)
+    made: dict[str, float] = field(default_factory=dict)
     writing: dict[str, float] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     fault: str = ""
@@ -139,8 +146,9 @@ class ReadMailboxes:
     async def _scan(self, box: _Box, claimed: Claimed) -> None:
         path, now = box.mailbox.path, self._clock.monotonic()
         box.dirty, box.scan_at = False, now + SCAN_SECONDS
-        for name in [n for n, since in box.writing.items() if now - since > _WRITING_SECONDS]:
-            del box.writing[name]
+        for names in (box.made, box.writing):
+            for name in [n for n, since in names.items() if now - since > _WRITING_SECONDS]:
+                del names[name]
         taken = await claimed(path)
         self.scans += 1
         try:
@@ -150,6 +158,7 @@ class ReadMailboxes:
                 now=self._clock.utc(),
                 moved=frozenset(box.moved),
                 writing=frozenset(box.writing),
+                made=frozenset(box.made),
                 leave_out=taken,
             )
         except OSError as error:
@@ -187,14 +196,14 @@ class ReadMailboxes:
                 await self._follow(box)
             except OSError as error:
                 self._tell_inotify(error)
-            box.moved.clear()
-            box.writing.clear()
+            for names in (box.moved, box.made, box.writing):
+                names.clear()
             await asyncio.sleep(SCAN_SECONDS)
 
     async def _follow(self, box: _Box) -> None:
         with Inotify() as inotify:
             folder = Path(box.mailbox.path, "new")
-            inotify.add_watch(folder, _EVENTS | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.ONLYDIR)
+            inotify.add_watch(folder, reduce(or_, _EVENTS))
             box.dirty = True
             self._wake()
             async for event in inotify:
@@ -204,22 +213,27 @@ class ReadMailboxes:
                     box.moved.clear()
                 elif event.name is not None:
                     self._note(box, event.mask, str(event.name))
+                if event.mask & Mask.MODIFY:
+                    continue  # it is not whole yet
                 box.dirty = True
                 self._wake()
 
     def _note(self, box: _Box, mask: Mask, name: str) -> None:
-        if mask & Mask.MOVED_TO:
-            box.writing.pop(name, None)
+        now = self._clock.monotonic()
+        if mask & Mask.MODIFY:
+            box.moved.discard(name)
+            _remember(box.writing, name, now)
+            return
+        box.made.pop(name, None)
+        box.writing.pop(name, None)
+        if mask & Mask.CREATE:
+            box.moved.discard(name)
+            _remember(box.made, name, now)
+        elif mask & Mask.MOVED_TO:
             if len(box.moved) < _REMEMBERED:
                 box.moved.add(name)
-        elif mask & Mask.CREATE:
+        elif not mask & Mask.CLOSE_WRITE:
             box.moved.discard(name)
-            if len(box.writing) < _REMEMBERED:
-                box.writing[name] = self._clock.monotonic()
-        else:
-            box.writing.pop(name, None)
-            if not mask & Mask.CLOSE_WRITE:
-                box.moved.discard(name)
 
     def _tell_inotify(self, error: OSError) -> None:
         limit = error.errno in (errno.EMFILE, errno.ENOSPC)
@@ -240,6 +254,11 @@ def look(path: str, now: float) -> QueueFacts:
         fault = str(storage_error(path, error))
         return QueueFacts("read", path, 0, None, error=fault, error_at=now)
     return QueueFacts("read", path, found.total, found.oldest, failed.count(path))
+
+
+def _remember(names: dict[str, float], name: str, now: float) -> None:
+    if name in names or len(names) < _REMEMBERED:
+        names[name] = now
 
 
 def _cancel(box: _Box) -> asyncio.Task[None] | None:

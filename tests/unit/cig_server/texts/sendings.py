@@ -291,9 +291,12 @@ class Bench:
     def failed(self, box: Path | None = None) -> dict[str, str]:
         """The messages in failed/, with their reasons."""
         folder = (box or self.a) / "failed"
+        reasons = [
+            path for path in folder.glob("*.reason") if os.path.lexists(path.with_suffix(""))
+        ]
         return {
             path.name.removesuffix(".reason"): path.read_text("utf-8").partition(" ")[2].strip()
-            for path in folder.glob("*.reason")
+            for path in reasons
         }
 
     def phone(self) -> list[str]:
