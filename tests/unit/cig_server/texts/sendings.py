@@ -167,7 +167,9 @@ class KeepingCrs:
         path = self.folder / envelope.mid.replace("/", "_")
         if not path.exists():
             self.order.append(text)
-            path.write_text(text, "utf-8")
+            half = self.folder.with_name("half-written")
+            half.write_text(text, "utf-8")
+            half.replace(path)
         else:
             assert path.read_text("utf-8") == text
         self.sealed = sealed
@@ -291,12 +293,10 @@ class Bench:
     def failed(self, box: Path | None = None) -> dict[str, str]:
         """The messages in failed/, with their reasons."""
         folder = (box or self.a) / "failed"
-        reasons = [
-            path for path in folder.glob("*.reason") if os.path.lexists(path.with_suffix(""))
-        ]
         return {
-            path.name.removesuffix(".reason"): path.read_text("utf-8").partition(" ")[2].strip()
-            for path in reasons
+            path.stem: path.read_text("utf-8").partition(" ")[2].strip()
+            for path in folder.glob("*.reason")
+            if os.path.lexists(folder / path.stem)  # else it is not moved yet
         }
 
     def phone(self) -> list[str]:

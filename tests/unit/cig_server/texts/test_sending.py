@@ -175,8 +175,7 @@ async def test_what_is_no_file_is_put_aside(bench: Bench) -> None:
             bound.bind("socket")
         finally:
             os.chdir(where)
-    large = bench.put(message())
-    os.truncate(large, MAX_OCTETS + 1)
+    bench.put(bytes(MAX_OCTETS + 1))
     bench.put(message("good"))
     bench.crs.connect()
     await bench.counted("sent")
