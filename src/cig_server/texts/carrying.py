@@ -84,7 +84,7 @@ class Carrying:
         """Carry a message. Raises CigError where no other could be carried either."""
         path, candidate = found.mailbox.path, found.candidate
         if candidate is None:
-            await self._put_aside(path, found.odd, None, _ODD)
+            await self.put_aside(found, _ODD)
             return
         taken = self._taken.setdefault(path, set())
         taken.add(candidate.identity)
@@ -99,8 +99,7 @@ class Carrying:
         except NotYetError:
             self._counters["left-for-later"] += 1
         except OwnFaultError as error:
-            self._ending.count_failed()
-            await self._put_aside(path, candidate.name, candidate, str(error))
+            await self.put_aside(found, str(error))
         except StorageError as error:
             if error.where != path:
                 raise
@@ -136,6 +135,26 @@ class Carrying:
         except StorageError as error:
             self._tell(error)
             await self._postpone(row, reason)
+
+    async def put_aside(self, found: Found, reason: str) -> bool:
+        """Give up a message that has no row, for that reason or because it is none.
+
+        Tells whether it was moved; if not, it rests.
+        """
+        path, candidate = found.mailbox.path, found.candidate
+        try:
+            if candidate is None:
+                await self._ending.put_aside(path, found.odd, _ODD)
+            else:
+                self._ending.count_failed()
+                await self._ending.put_aside(path, candidate.name, reason, candidate)
+        except StorageError as error:
+            if candidate is None:
+                self._tell(error)  # it is found again by the next scan
+            else:
+                self._rest(path, candidate, error)
+            return False
+        return True
 
     async def _from_outbox(self, row: Row) -> None:
         if row.state is RowState.FAILED:
@@ -188,17 +207,6 @@ class Carrying:
             failed=True,
             down=0.0,
         )
-
-    async def _put_aside(
-        self, path: str, name: str, candidate: Candidate | None, reason: str
-    ) -> None:
-        try:
-            await self._ending.put_aside(path, name, reason, candidate)
-        except StorageError as error:
-            if candidate is None:
-                self._tell(error)  # it is found again by the next scan
-            else:
-                self._rest(path, candidate, error)
 
     def _rest(self, path: str, candidate: Candidate, error: StorageError) -> None:
         self._tell(error)

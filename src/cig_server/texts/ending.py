@@ -72,6 +72,8 @@ class Ending:
         self._counters = counters
         self._stored: list[_Waiting] = []
         self._batch: asyncio.Task[None] | None = None
+        self._aside: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By mailbox: what is no file may be found twice."""
 
     async def stored(self, row: Row) -> None:
         """Take a text off the outbox; on disk when it returns. Raises StorageError."""
@@ -103,10 +105,12 @@ class Ending:
         self, mailbox: str, name: str, reason: str, candidate: Candidate | None = None
     ) -> None:
         """Move a message to failed/; see `failed.put_aside`. Raises StorageError."""
+        now = self._clock.utc()
         try:
-            kept = await asyncio.to_thread(
-                failed.put_aside, mailbox, name, reason, self._clock.utc(), candidate
-            )
+            async with self._aside[mailbox]:
+                kept = await asyncio.to_thread(
+                    failed.put_aside, mailbox, name, reason, now, candidate
+                )
         except OSError as error:
             raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None
         if kept:

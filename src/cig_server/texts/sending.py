@@ -332,9 +332,7 @@ class Sending:
             await give_up_old(
                 store=self._store,
                 mailboxes=self._mailboxes,
-                ending=self._ending,
-                claimed=self._carrying.claimed,
-                busy=self._flights,
+                carrying=self._carrying,
                 before=self._clock.utc() - self._retry_seconds(),
                 hours=self._retry_seconds() / 3600,
             )
