@@ -33,6 +33,7 @@ from cig_server.texts.watch import Found
 REST_SECONDS = 60.0
 """How long a message rests that could be neither sent nor put aside."""
 _MOST_RESTING = 1024
+"""Messages of one mailbox; with more the whole mailbox rests. A few are under way besides."""
 _ODD = "it is no file: a link, fifo or the like"
 
 logger = logging.getLogger("Texts")
@@ -74,11 +75,17 @@ class Carrying:
     async def claimed(self, mailbox: str) -> set[Identity]:
         """Give the messages of a mailbox that are under way, or rest."""
         rows = await self._store.run(lambda connection: outbox_store.claimed(connection, mailbox))
-        now = self._clock.monotonic()
-        resting = self._resting.get(mailbox, {})
-        for identity in [identity for identity, until in resting.items() if until <= now]:
-            del resting[identity]
-        return rows | self._taken.get(mailbox, set()) | set(resting)
+        return rows | self._taken.get(mailbox, set()) | self._at_rest(mailbox)
+
+    def held(self) -> set[str]:
+        """Give the paths of mailboxes so many of whose messages rest that no other is begun."""
+        return {path for path in self._resting if len(self._at_rest(path)) >= _MOST_RESTING}
+
+    def _at_rest(self, mailbox: str) -> set[Identity]:
+        now, resting = self._clock.monotonic(), self._resting.get(mailbox, {})
+        while resting and (first := next(iter(resting.items())))[1] <= now:
+            del resting[first[0]]  # the first to rest is the first to be over
+        return set(resting)
 
     async def from_mailbox(self, found: Found, own_uri: str) -> None:
         """Carry a message. Raises CigError where no other could be carried either."""
@@ -211,8 +218,8 @@ class Carrying:
     def _rest(self, path: str, candidate: Candidate, error: StorageError) -> None:
         self._tell(error)
         resting = self._resting.setdefault(path, {})
-        if len(resting) < _MOST_RESTING:
-            resting[candidate.identity] = self._clock.monotonic() + REST_SECONDS
+        resting.pop(candidate.identity, None)
+        resting[candidate.identity] = self._clock.monotonic() + REST_SECONDS
 
     def _tell(self, error: StorageError) -> None:
         self.faults.note({error.where: error}, [])

@@ -298,7 +298,8 @@ class Sending:
         return bool(mids)
 
     async def _begin_message(self, own: str) -> bool:
-        found = await self._mailboxes.next(self._carrying.claimed)
+        carrying = self._carrying
+        found = await self._mailboxes.next(carrying.claimed, leave=carrying.held())
         if found is not None:
             self._begin(self._carrying.from_mailbox(found, own))
         return found is not None
