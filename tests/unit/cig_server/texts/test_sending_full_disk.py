@@ -68,17 +68,15 @@ async def full_state(disk, other):
     await bench.stop()
 
 async def full_mailbox(disk, other):
-    for name in ("a", "b"):
-        (other / name).symlink_to(disk / name)
+    (other / "a").symlink_to(disk / "a")
     for name in ("new", "cur", "tmp"):
         (disk / "a" / name).mkdir(parents=True)
-        (disk / "b" / name).mkdir(parents=True)
     bench = Bench(other)
     bench.crs.refuse[UNKNOWN] = ErrorCode.NOT_FOUND
     bench.put(b"poison", "poison")
     bench.put(message(to="46709999999@secure"), "nobody")
     for number in range(20):
-        bench.put(message(f"{number}"))
+        bench.put(message(f"{number}"), box=bench.b)
     fill(disk)
     await bench.start()
     await bench.counted("sent", 20)
