@@ -155,6 +155,19 @@ class Gateway:
         files = (self.lab.folder / f"{child.name}.{end}" for end in ("log", "out"))
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
+    # --- cig.conf -------------------------------------------------------------------------------
+
+    async def reconfigure(self, *pairs: tuple[str, str]) -> None:
+        """Edit cig.conf and have it taken: each text, which must be there once, becomes another."""
+        file = self.lab.folder / "cig.conf"
+        text = file.read_text()
+        for old, new in pairs:
+            assert text.count(old) == 1, (old, text)
+            text = text.replace(old, new)
+        file.write_text(text)
+        token = str(self.lab.folder / "mgmt-token")
+        await self.lab.cli("reload", "--token-file", token)
+
     # --- the end of a test ----------------------------------------------------------------------
 
     async def look_over(self) -> None:

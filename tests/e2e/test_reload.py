@@ -101,7 +101,7 @@ async def test_a_bad_file_is_refused_whole_and_told_in_full(tmp_path, port):
             lab,
             ('tel "tel:+8888;{TELEXT}"', 'tel "tel:+8888;7{TELEXT}"'),
             ("extension map maptel2sip", "extension map maptel2spi"),
-            ("messaging true", "messaging yes"),
+            ("messaging false", "messaging yes"),
         )
         conf(lab).write_text(conf(lab).read_text() + "}\n")
         before = await lab.status()

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import signal
+from pathlib import Path
 
 from e2e import mail
 from e2e.support import Gateway, gateway, soon, until
+from umsg.messages import Message, Receipt
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 200
 
@@ -151,3 +155,38 @@ async def _kill(running: Gateway, name: str) -> None:
     await child.wait()
     await asyncio.sleep(0)
     await getattr(running.lab, f"start_{name}")()
+
+
+async def test_a_text_that_comes_again_after_a_restart(tmp_path: Path) -> None:
+    """The CRS's disk is put back to how it was before the gateway's receipts came."""
+    folder, backup = tmp_path / "crs", tmp_path / "backup"
+    async with gateway(text_folder=folder, look_over=False) as running:
+        lab, box = running.lab, mail.to_pbx(running.lab)
+        receipts: list[Receipt] = []
+
+        def noted(message: Message) -> list[Message]:
+            if isinstance(message, Receipt):
+                receipts.append(message)
+            return [message]
+
+        lab.crs.text_tamper = noted
+        await lab.server.stop()
+        for number in ("+8888w101", "+8888"):
+            await soon((await lab.phone.send_text(number, "once")).stored)
+        shutil.copytree(folder, backup)
+        await lab.start_server()
+        await until("two receipts", lambda: len(receipts) == 2)
+        assert mail.body(mail.take(box)) == "once"  # it is read, and gone
+
+        await lab.crs.stop()
+        os.kill(lab.server.pid, signal.SIGKILL)
+        await lab.server.wait()
+        shutil.rmtree(folder)
+        shutil.copytree(backup, folder)
+        await lab.crs.start()
+        await lab.start_server()
+        await until("two more receipts", lambda: len(receipts) == 4, 30)
+        first, second = receipts[:2], receipts[2:]
+        assert sorted(r.status for r in first) == ["delivered", "refused"]
+        assert {r.mid: r for r in first} == {r.mid: r for r in second}  # signatures too
+        assert mail.names(box) == mail.names(box, "tmp") == []

@@ -6,19 +6,21 @@ The rules:
 - A URI has one connection: a newer `welcome` ends the older one with `error replaced`.
 - The calls of a URI whose connection broke stand for 60 s. After its next `welcome` they
   stand if `resume` names them within 5 s; a `hangup` that it missed follows `welcome`.
+- Texts are `TextBook`'s: the shell does its jobs, and reads what is to be sent.
 - Nothing that one client sends ends more than its own connection or its own calls.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cig_lab.crs.calls import CallBook, Delivery
 from cig_lab.crs.stats import CrsStats
-from cig_lab.crs.texts import TextBook
+from cig_lab.crs.text_jobs import Job
+from cig_lab.crs.texts import Piece, TextBook
 from umsg.errors import ErrorCode
 from umsg.events import AuthWanted, BadMessage, Event, MessageReceived, ResumeReceived, SessionEnded
-from umsg.messages import Hangup, Receipt, Text
+from umsg.messages import Hangup, Message, Receipt, Text
 from umsg.session import ServerSession, SessionState
 
 ABSENCE = 60.0
@@ -33,6 +35,8 @@ MAX_KNOWN = 100_000
 
 VerifyAuth = Callable[[AuthWanted, float], str | None]
 """Takes a request and the UTC time; gives what is wrong with it, or None."""
+TextTamper = Callable[[Message], Iterable[Message]]
+"""A dishonest server for tests: gives what is handed on in place of a part or a receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +75,21 @@ class CrsCore:
         keepalive: int,
         verify_auth: VerifyAuth,
         calls: CallBook,
-        texts: TextBook,
         stats: CrsStats,
         utc: Callable[[], int],
         random_bytes: Callable[[int], bytes],
         max_strangers: int = MAX_STRANGERS,
+        texts: TextBook | None = None,
+        text_tamper: TextTamper | None = None,
     ) -> None:
+        self.texts = texts or TextBook(stats)
+        self._text_tamper: TextTamper = text_tamper or (lambda message: (message,))
         self._max_strangers = max_strangers
         self._domain = domain
         self._certificate_digest = certificate_digest
         self._keepalive = keepalive
         self._verify_auth = verify_auth
         self._calls = calls
-        self._texts = texts
         self._stats = stats
         self._utc = utc
         self._random_bytes = random_bytes
@@ -143,31 +149,17 @@ class CrsCore:
                 del self._connections[number]
         return found
 
-    def room(self, number: int, now: float) -> bool:
-        """Take note that a connection has room; tells whether `outputs` has a part of a text.
-
-        Parts are not among what `outputs` gives unasked, so that calls' messages never wait long.
-        """
-        connection = self._connections.get(number)
-        uri = connection.uri if connection is not None else None
-        if connection is None or uri is None or self._online.get(uri) != number:
-            return False
-        if connection.session.state is not SessionState.OPEN:
-            return False
-        messages = self._texts.next_parts(uri)
-        for message in messages:
-            connection.session.send(message, now)
-        return bool(messages)
-
     def next_deadline(self) -> float | None:
         """Return when `handle_timer` wants to be called, None if never."""
         deadlines = [c.session.next_deadline() for c in self._connections.values()]
+        deadlines.append(self.texts.next_deadline())
         deadlines += self._absent.values()
         deadlines += (returned.until for returned in self._returned.values())
         return min((d for d in deadlines if d is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
+        self.texts.handle_timer(now)
         for number, connection in list(self._connections.items()):
             connection.session.handle_timer(now)
             self._handle_events(number, connection, now)
@@ -178,6 +170,28 @@ class CrsCore:
         for uri in [uri for uri, back in self._returned.items() if now >= back.until]:
             unnamed = self._returned.pop(uri).unnamed
             self._deliver(self._calls.abandon(uri, unnamed), now)
+
+    # --- texts ------------------------------------------------------------------------------
+
+    def next_piece(self, number: int) -> Piece | None:
+        """Return the part of a text that a connection is to be sent next, None if there is none."""
+        connection = self._connections.get(number)
+        uri = connection.uri if connection is not None else None
+        if uri is None or self._online.get(uri) != number:
+            return None
+        return self.texts.next_piece(uri)
+
+    def send_to(self, uri: str, message: Message, now: float) -> None:
+        """Send a message to the client of a URI, if it is here."""
+        self._deliver([(uri, message)], now)
+
+    def job_done(self, job: Job, now: float) -> None:
+        """Go on with a job of the texts' that is on disk."""
+        self._deliver(self.texts.done(job, now), now)
+
+    def job_failed(self, job: Job, now: float) -> None:
+        """Take back a job that the disk refused."""
+        self._deliver(self.texts.failed(job), now)
 
     def _handle_events(self, number: int, connection: _Connection, now: float) -> None:
         while (event := connection.session.next_event()) is not None:
@@ -194,8 +208,12 @@ class CrsCore:
                 self._stats.bad_messages += 1
                 if uri is not None and event.id is not None:
                     self._deliver(self._calls.spoilt(uri, event.id), now)
-            case MessageReceived(Text() | Receipt() as message) if uri is not None:
-                self._deliver(self._texts.receive(uri, message, self._online), now)
+                if uri is not None and event.mid is not None:
+                    self._deliver(self.texts.spoilt(uri, event.mid), now)
+            case MessageReceived(message=Text() | Receipt() as message) if uri is not None:
+                # One that a newer connection replaced has no say any more.
+                if self._online.get(uri) == number:
+                    self._deliver(self.texts.receive(uri, message), now)
             case MessageReceived(message) if uri is not None:
                 deliveries = self._calls.receive(
                     uri, message, online=self._online, known=self._known
@@ -229,10 +247,10 @@ class CrsCore:
         if standing:
             self._returned[uri] = _Returned(now + RESUME_WITHIN, set(standing))
         self._stats.welcomed += 1
-        connection.session.accept(self._texts.pending(uri), now)
+        connection.session.accept(self.texts.pending(uri), now)
         for hangup in self._farewells.pop(uri, ()):
             connection.session.send(hangup, now)
-        self._deliver(self._texts.welcomed(uri), now)
+        self._deliver(self.texts.welcomed(uri, now), now)
 
     def _ended(self, event: SessionEnded, number: int, connection: _Connection, now: float) -> None:
         if event.code is ErrorCode.PROTOCOL and not event.by_peer:
@@ -242,6 +260,7 @@ class CrsCore:
         if uri is None or self._online.get(uri) != number:
             return
         del self._online[uri]
+        self.texts.gone(uri)
         self._returned.pop(uri, None)
         if self._calls.ids_of(uri):
             self._absent[uri] = now + ABSENCE
@@ -260,4 +279,6 @@ class CrsCore:
                 continue
             session = self._connections[number].session
             if session.state is SessionState.OPEN:
-                session.send(message, now)
+                of_text = isinstance(message, Text | Receipt)
+                for handed in self._text_tamper(message) if of_text else (message,):
+                    session.send(handed, now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class CrsStats:
-    """Counters since the server was made; they only grow, except `calls_now`."""
+    """Counters since the server was made; they only grow, except the two `..._now`."""
 
     tcp_accepted: int = 0
     tcp_refused: int = 0
@@ -24,11 +24,6 @@ class CrsStats:
     internal_errors: int = 0
     calls: int = 0
     calls_now: int = 0
-    texts: int = 0
-    """Texts kept."""
-    texts_again: int = 0
-    """Texts that were sent once more after that."""
-    receipts: int = 0
     stun_bound: int = 0
     """Binding requests answered."""
     stun_refused: int = 0
@@ -39,3 +34,13 @@ class CrsStats:
     """Packets from an address that no leg is bound to."""
     media_unbound: int = 0
     """Packets for a leg that is not bound yet."""
+    texts_stored: int = 0
+    texts_now: int = 0
+    """Texts that wait for a receipt: this one falls too."""
+    texts_again: int = 0
+    """Texts that came again from their senders."""
+    texts_refused: int = 0
+    texts_receipted: int = 0
+    text_parts_sent: int = 0
+    disk_errors: int = 0
+    """Texts and receipts that the disk refused."""

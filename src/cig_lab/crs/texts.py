@@ -1,197 +1,362 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texts that pass through the CRS: kept until their recipient has receipted them.
+"""The texts that the CRS keeps for their recipients. No I/O, no clock.
 
 The rules:
-
-- A text is taken from the owner of its ``from`` alone, for a URI that exists; its parts come in
-  order. When all of it is on disk its sender is told ``stored``. One that is sent again is told
-  the same and delivered no second time.
-- A recipient that is there gets its texts in the order in which they came, at most `WINDOW` that
-  it has not receipted, part by part as there is room. After each ``welcome`` it gets all of them
-  again, from part 0.
-- A ``receipt`` is taken from a text's recipient alone. The text is dropped, and the receipt goes to
-  the sender, when it is there.
+- A sender's parts are put together; once whole, the text is given to the disk as a job, and
+  `stored` goes out when that job is done. A `from` that is not the sender's own, a recipient that
+  nobody knows, a text too large, or too much under way is refused by an `error` with its `mid`.
+- A text is named by its recipient (bare) and `mid`. One that comes again is answered by `stored`
+  again, and kept once; other content or another sender under that name is refused.
+- After each `welcome` a recipient is sent all that it has not receipted, from part 0, in the order
+  in which it came; at most 32 texts without a receipt are on their way to it.
+- A receipt is taken from the recipient only. It is given to the disk before the text is dropped,
+  and handed to the sender at once, or after his next `welcome`. There is no answer to a receipt:
+  it counts as arrived when the connection has stood for 60 s after it; else it goes out again.
+- A job that failed changes nothing: the sender is told `error internal`, and a receipt will be
+  given once more when its text is sent once more.
 """
 
-from __future__ import annotations
-
-from collections import deque
-from collections.abc import Callable, Container
+from collections import OrderedDict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 
 from cig_lab.crs.calls import Delivery, bare
 from cig_lab.crs.stats import CrsStats
-from cig_lab.crs.text_store import Key, StoredText, TextStore
+from cig_lab.crs.text_jobs import DropReceipt, Job, Know, StoredText, StoreReceipt, StoreText
 from umsg.errors import ErrorCode
-from umsg.messages import ErrorMessage, Message, Receipt, Stored, Text
-from umsg.texts import Assembler, PartError, part, part_count
+from umsg.messages import ErrorMessage, Receipt, Stored, Text
+from umsg.texts import Assembler, PartError, part_count
 
 WINDOW = 32
-"""Texts that a recipient may have without a receipt."""
-MAX_COMING = 64
-"""Texts of one sender whose parts have not all come."""
+"""Texts without a receipt that are on their way to one recipient."""
+MAX_UNDER_WAY = 64
+"""Texts of one sender that are not whole yet."""
+MAX_UNDER_WAY_OCTETS = 64 << 20
+"""Octets of those."""
+MAX_WAITING = 100_000
+"""Texts that wait for one recipient."""
+RECEIPT_SECONDS = 60.0
+"""How long a connection must stand after a receipt was sent on it."""
+_REMEMBERED = 4096
+"""Receipted texts, and refused ones of a sender, that are remembered."""
 
-TextTamper = Callable[[Message], list[Message]]
-"""A dishonest server for tests: what is sent in the place of a text's part, or of a receipt."""
+Name = tuple[str, str]
+"""A text's name: its recipient's bare URI, and its `mid`."""
 
 
-def honest(message: Message) -> list[Message]:
-    """Hand a message on as it is."""
-    return [message]
+class _State(Enum):
+    STORING = "on its way to the disk"
+    WAITING = "on disk, without a receipt"
+    RECEIPTED = "its receipt is on its way to the disk"
 
 
 @dataclass(slots=True)
-class _Coming:
+class _Entry:
+    text: StoredText
+    state: _State
+
+
+@dataclass(slots=True)
+class _Incoming:
     assembler: Assembler
-    sealed: bytearray
+    data: bytearray
 
 
 @dataclass(slots=True)
-class _Recipient:
-    """What one URI waits for, in order; ``sent`` counts those of its window."""
+class _Sending:
+    """What goes to one recipient that is here."""
 
-    waiting: dict[Key, StoredText] = field(default_factory=dict)
-    queue: deque[StoredText] = field(default_factory=deque)
-    unreceipted: set[Key] = field(default_factory=set)
-    current: tuple[StoredText, int] | None = None
-    """The text that is being sent, and its next part."""
+    order: deque[_Entry]
+    unreceipted: set[str] = field(default_factory=set)
+    current: _Entry | None = None
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class _Kept:
+    receipt: Receipt
+    sent_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is to be sent next to a recipient: part `seq` `of` a text that is on disk."""
+
+    text: StoredText
+    seq: int
+    of: int
 
 
 class TextBook:
-    """All texts of a CRS. ``tamper`` may be set at any time."""
+    """All texts of a CRS. `jobs` are for the disk; each is reported by `done` or `failed`."""
 
-    def __init__(self, store: TextStore, stats: CrsStats) -> None:
-        self.tamper: TextTamper = honest
-        self._store = store
+    def __init__(self, stats: CrsStats) -> None:
+        self.jobs: deque[Job] = deque()
         self._stats = stats
-        self._coming: dict[Key, _Coming] = {}
-        self._recipients: dict[str, _Recipient] = {}
-        texts, self._done = store.load()
-        self._number = texts[-1].number if texts else 0
-        for text in texts:
-            self._recipient(text.recipient).waiting[text.key] = text
+        self._known: set[str] = set()
+        self._next_number = 1
+        self._entries: dict[Name, _Entry] = {}
+        self._queues: dict[str, dict[str, _Entry]] = {}
+        self._sending: dict[str, _Sending] = {}
+        self._incoming: dict[str, dict[str, _Incoming]] = {}
+        self._refused: dict[str, set[str]] = {}
+        self._receipts: dict[str, dict[int, _Kept]] = {}
+        self._handed: deque[tuple[float, str, int]] = deque()
+        self._past: OrderedDict[Name, tuple[StoredText, Receipt]] = OrderedDict()
 
-    @property
-    def known(self) -> Container[str]:
-        """URIs that ever came in."""
-        return self._store.known
+    def load(
+        self,
+        known: Iterable[str],
+        texts: Iterable[StoredText],
+        receipts: Iterable[tuple[StoredText, Receipt]],
+    ) -> None:
+        """Take what the disk has, at the start; texts in the order in which they came."""
+        self._known.update(known)
+        self._stats.texts_now = 0
+        for text in texts:
+            self._next_number = max(self._next_number, text.number + 1)
+            self._keep(_Entry(text, _State.WAITING))
+        for text, receipt in receipts:
+            self._next_number = max(self._next_number, text.number + 1)
+            self._receipts.setdefault(bare(text.from_uri), {})[text.number] = _Kept(receipt)
+            self._remember(text, receipt)
 
     def pending(self, uri: str) -> int:
-        """Tell how many texts wait for a URI."""
-        return len(self._recipient(uri).waiting)
+        """Return how many texts wait for a URI."""
+        return len(self._queues.get(uri, ()))
 
-    def welcomed(self, uri: str) -> list[Delivery]:
-        """Begin anew with a URI that came in; gives the receipts that it has not had."""
-        self._store.add_known(uri)
-        for key in [key for key in self._coming if key[0] == uri]:
-            del self._coming[key]
-        recipient = self._recipient(uri)
-        recipient.queue = deque(recipient.waiting.values())
-        recipient.unreceipted, recipient.current = set(), None
-        found: list[Delivery] = []
-        for key, receipt in list(self._done.items()):
-            if key[0] == uri and receipt is not None:
-                found += [(uri, message) for message in self.tamper(receipt)]
-                self._finish(key, None)
-        return found
+    def know(self, uri: str) -> None:
+        """Let a bare URI be one that texts can be sent to, from now on and for good."""
+        if uri not in self._known:
+            self._known.add(uri)
+            self.jobs.append(Know(uri))
 
-    def receive(self, uri: str, message: Text | Receipt, online: Container[str]) -> list[Delivery]:
-        """Take a part or a receipt from the client of ``uri``; gives what to send to whom."""
+    # --- connections ----------------------------------------------------------------------------
+
+    def welcomed(self, uri: str, now: float) -> list[Delivery]:
+        """Begin anew with a client that is here; return the receipts that it has missed."""
+        self.gone(uri)
+        self.know(uri)
+        self._sending[uri] = _Sending(deque(self._queues.get(uri, {}).values()))
+        return self._hand_receipts(uri, now)
+
+    def gone(self, uri: str) -> None:
+        """Forget what was half done with a client that is not here any more."""
+        for table in (self._sending, self._incoming, self._refused):
+            table.pop(uri, None)
+        for kept in self._receipts.get(uri, {}).values():
+            kept.sent_at = None
+
+    def next_deadline(self) -> float | None:
+        """Return when `handle_timer` wants to be called, None if never."""
+        return self._handed[0][0] + RECEIPT_SECONDS if self._handed else None
+
+    def handle_timer(self, now: float) -> None:
+        """Drop the receipts that have arrived for sure."""
+        while self._handed and now >= self._handed[0][0] + RECEIPT_SECONDS:
+            sent_at, uri, number = self._handed.popleft()
+            table = self._receipts.get(uri, {})
+            if number in table and table[number].sent_at == sent_at:
+                del table[number]
+                self.jobs.append(DropReceipt(number))
+            if not table:
+                self._receipts.pop(uri, None)
+
+    # --- what clients send ----------------------------------------------------------------------
+
+    def receive(self, uri: str, message: Text | Receipt) -> list[Delivery]:
+        """Take a message of the client of `uri`; return what to send to whom."""
         if isinstance(message, Receipt):
-            return self._receipt(uri, message, online)
-        return self._part(uri, message, online)
+            return self._receipt(uri, message)
+        return self._part(uri, message)
 
-    def next_parts(self, uri: str) -> list[Message]:
-        """Give what is to be sent next to a recipient that has room; nothing where all is sent."""
-        recipient = self._recipient(uri)
-        while recipient.current is None:
-            if not recipient.queue or len(recipient.unreceipted) >= WINDOW:
-                return []
-            text = recipient.queue.popleft()
-            if text.key in recipient.waiting:
-                recipient.unreceipted.add(text.key)
-                recipient.current = (text, 0)
-        text, seq = recipient.current
-        of = part_count(len(text.sealed))
-        size = -(-len(text.sealed) // of)
-        recipient.current = (text, seq + 1) if seq + 1 < of else None
-        data = text.sealed[seq * size : (seq + 1) * size]
-        return self.tamper(part(text.envelope, seq, of, data))
-
-    # --- from the sender ------------------------------------------------------------------------
-
-    def _part(self, uri: str, message: Text, online: Container[str]) -> list[Delivery]:
-        key = (uri, message.mid)
-        if message.seq == 0 and (refusal := self._refusal(uri, message)) is not None:
-            self._coming.pop(key, None)
-            return [(uri, refusal)]
-        if message.seq and key not in self._coming:
-            return []  # what follows a text that was refused
-        try:
-            self._take(key, message)
-        except PartError as error:
-            self._coming.pop(key, None)
-            return [(uri, ErrorMessage(code=error.code, text=str(error), mid=message.mid))]
-        if not self._coming[key].assembler.complete:
+    def spoilt(self, uri: str, mid: str) -> list[Delivery]:
+        """Give up a text of which a part could not be read."""
+        if mid not in self._incoming.get(uri, ()):
             return []
-        return self._complete(key, self._coming.pop(key), online)
+        return self._refuse(uri, mid, ErrorCode.PROTOCOL, "a part could not be read")
 
-    def _take(self, key: Key, message: Text) -> None:
-        if message.seq == 0:
-            self._coming[key] = _Coming(Assembler(message), bytearray(message.data))
-        else:
-            self._coming[key].assembler.add(message)
-            self._coming[key].sealed += message.data
+    def _part(self, uri: str, part: Text) -> list[Delivery]:
+        under_way = self._incoming.setdefault(uri, {})
+        if part.seq == 0:
+            self._refused.get(uri, set()).discard(part.mid)
+            under_way.pop(part.mid, None)
+            return self._first_part(uri, part)
+        incoming = under_way.get(part.mid)
+        if incoming is None:
+            if part.mid in self._refused.get(uri, ()):
+                return []  # it was told already
+            return self._refuse(uri, part.mid, ErrorCode.PROTOCOL, "no text of yours is under way")
+        try:
+            incoming.assembler.add(part)
+        except PartError as error:
+            return self._refuse(uri, part.mid, error.code, str(error))
+        return self._more(uri, incoming, part.data)
 
-    def _refusal(self, uri: str, first: Text) -> ErrorMessage | None:
-        code = None
-        if first.from_uri is None or first.to_uri is None or bare(first.from_uri) != uri:
-            code, text = ErrorCode.FORBIDDEN, "from is not your own"
-        elif bare(first.to_uri) not in self._store.known:
-            code, text = ErrorCode.NOT_FOUND, "nobody has this number"
-        elif sum(key[0] == uri for key in self._coming) >= MAX_COMING:
-            code, text = ErrorCode.OVERLOAD, "too many texts at once"
-        if code is None:
-            return None
-        self._stats.forbidden += code is ErrorCode.FORBIDDEN
-        return ErrorMessage(code=code, text=text, mid=first.mid)
+    def _first_part(self, uri: str, part: Text) -> list[Delivery]:
+        under_way = self._incoming[uri]
+        try:
+            assembler = Assembler(part)
+        except PartError as error:
+            return self._refuse(uri, part.mid, error.code, str(error))
+        envelope = assembler.envelope
+        to = bare(envelope.to_uri)
+        if bare(envelope.from_uri) != uri:
+            self._stats.forbidden += 1
+            return self._refuse(uri, part.mid, ErrorCode.FORBIDDEN, "from is not your own")
+        if to not in self._known:
+            return self._refuse(uri, part.mid, ErrorCode.NOT_FOUND, "nobody has that number")
+        if len(under_way) >= MAX_UNDER_WAY or self.pending(to) >= MAX_WAITING:
+            return self._refuse(uri, part.mid, ErrorCode.OVERLOAD, "too many texts")
+        incoming = under_way[part.mid] = _Incoming(assembler, bytearray())
+        return self._more(uri, incoming, part.data)
 
-    def _complete(self, key: Key, coming: _Coming, online: Container[str]) -> list[Delivery]:
-        stored: list[Delivery] = [(key[0], Stored(mid=key[1]))]
-        envelope = coming.assembler.envelope
-        recipient = self._recipient(bare(envelope.to_uri))
-        if key in self._done or key in recipient.waiting:
+    def _more(self, uri: str, incoming: _Incoming, data: bytes) -> list[Delivery]:
+        incoming.data += data
+        mid = incoming.assembler.envelope.mid
+        under_way = self._incoming[uri]
+        if sum(len(one.data) for one in under_way.values()) > MAX_UNDER_WAY_OCTETS:
+            return self._refuse(uri, mid, ErrorCode.OVERLOAD, "too much is under way")
+        if not incoming.assembler.complete:
+            return []
+        del under_way[mid]
+        return self._whole(uri, incoming)
+
+    def _whole(self, uri: str, incoming: _Incoming) -> list[Delivery]:
+        envelope, digest = incoming.assembler.envelope, incoming.assembler.digest
+        name = (bare(envelope.to_uri), envelope.mid)
+        entry, past = self._entries.get(name), self._past.get(name)
+        had = entry.text if entry is not None else past[0] if past is not None else None
+        if had is not None:
+            if (had.from_uri, had.digest) != (envelope.from_uri, digest):
+                self._stats.forbidden += 1
+                return self._refuse(uri, envelope.mid, ErrorCode.FORBIDDEN, "mid in use")
             self._stats.texts_again += 1
-            return stored
-        self._number += 1
-        text = StoredText(self._number, envelope, bytes(coming.sealed))
-        self._store.keep(text)
-        self._stats.texts += 1
-        recipient.waiting[key] = text
-        if text.recipient in online:
-            recipient.queue.append(text)
-        return stored
-
-    # --- from the recipient ---------------------------------------------------------------------
-
-    def _receipt(self, uri: str, receipt: Receipt, online: Container[str]) -> list[Delivery]:
-        recipient = self._recipient(uri)
-        keys = [key for key in recipient.waiting if key[1] == receipt.mid]
-        if not keys:
-            return []  # receipted before, or nobody's
-        key = keys[0]
-        del recipient.waiting[key]
-        recipient.unreceipted.discard(key)
-        self._stats.receipts += 1
-        if key[0] in online:
-            self._finish(key, None)
-            return [(key[0], message) for message in self.tamper(receipt)]
-        self._finish(key, receipt)
+            if entry is not None and entry.state is _State.STORING:
+                return []  # it is told when the disk has it
+            stored: Delivery = (uri, Stored(mid=envelope.mid))
+            return [stored] if past is None else [stored, (uri, past[1])]
+        text = StoredText(
+            number=self._next_number,
+            from_uri=envelope.from_uri,
+            to=name[0],
+            mid=envelope.mid,
+            digest=digest,
+            length=len(incoming.data),
+        )
+        self._next_number += 1
+        self._entries[name] = _Entry(text, _State.STORING)
+        self.jobs.append(StoreText(text, envelope, bytes(incoming.data)))
         return []
 
-    def _finish(self, key: Key, receipt: Receipt | None) -> None:
-        self._store.finish(key, receipt)
-        self._done[key] = receipt
+    def _receipt(self, uri: str, receipt: Receipt) -> list[Delivery]:
+        name = (uri, receipt.mid)
+        entry = self._entries.get(name)
+        if entry is None or entry.state is _State.STORING:
+            if name in self._past:
+                return []  # given once more, because the text was sent once more
+            self._stats.forbidden += 1
+            text = "no text of this name waits for you"
+            return [(uri, ErrorMessage(code=ErrorCode.FORBIDDEN, text=text, mid=receipt.mid))]
+        if entry.state is _State.RECEIPTED:
+            return []
+        entry.state = _State.RECEIPTED
+        sending = self._sending.get(uri)
+        if sending is not None:
+            sending.unreceipted.discard(receipt.mid)
+            if sending.current is entry:
+                sending.current = None
+        self.jobs.append(StoreReceipt(entry.text, receipt))
+        return []
 
-    def _recipient(self, uri: str) -> _Recipient:
-        return self._recipients.setdefault(uri, _Recipient())
+    def _refuse(self, uri: str, mid: str, code: ErrorCode, text: str) -> list[Delivery]:
+        self._stats.texts_refused += 1
+        self._incoming.get(uri, {}).pop(mid, None)
+        refused = self._refused.setdefault(uri, set())
+        if len(refused) >= _REMEMBERED:
+            refused.clear()
+        refused.add(mid)
+        return [(uri, ErrorMessage(code=code, text=text, mid=mid))]
+
+    # --- what the disk did ----------------------------------------------------------------------
+
+    def done(self, job: Job, now: float) -> list[Delivery]:
+        """Go on with a job that is on disk; return what to send to whom."""
+        match job:
+            case StoreText(text=text):
+                entry = self._entries[text.to, text.mid]
+                entry.state = _State.WAITING
+                self._keep(entry)
+                self._stats.texts_stored += 1
+                return [(bare(text.from_uri), Stored(mid=text.mid))]
+            case StoreReceipt(text=text, receipt=receipt):
+                self._entries.pop((text.to, text.mid), None)
+                queue = self._queues.get(text.to, {})
+                queue.pop(text.mid, None)
+                if not queue:
+                    self._queues.pop(text.to, None)
+                self._stats.texts_now -= 1
+                self._stats.texts_receipted += 1
+                self._remember(text, receipt)
+                sender = bare(text.from_uri)
+                self._receipts.setdefault(sender, {})[text.number] = _Kept(receipt)
+                return self._hand_receipts(sender, now)
+        return []
+
+    def failed(self, job: Job) -> list[Delivery]:
+        """Take back a job that the disk refused."""
+        match job:
+            case StoreText(text=text):
+                del self._entries[text.to, text.mid]
+                text_ = "the text could not be stored"
+                error = ErrorMessage(code=ErrorCode.INTERNAL, text=text_, mid=text.mid)
+                return [(bare(text.from_uri), error)]
+            case StoreReceipt(text=text):
+                self._entries[text.to, text.mid].state = _State.WAITING
+        return []
+
+    # --- what recipients are sent ---------------------------------------------------------------
+
+    def next_piece(self, uri: str) -> Piece | None:
+        """Return the part to send next to a client that is here; None if there is none now."""
+        sending = self._sending.get(uri)
+        if sending is None:
+            return None
+        while sending.current is None:
+            if not sending.order or len(sending.unreceipted) >= WINDOW:
+                return None
+            entry = sending.order.popleft()
+            if entry.state is _State.WAITING:
+                sending.current, sending.seq = entry, 0
+                sending.unreceipted.add(entry.text.mid)
+        text, seq, of = sending.current.text, sending.seq, part_count(sending.current.text.length)
+        sending.seq += 1
+        if sending.seq == of:
+            sending.current = None
+        self._stats.text_parts_sent += 1
+        return Piece(text, seq, of)
+
+    def _keep(self, entry: _Entry) -> None:
+        text = entry.text
+        self._stats.texts_now += 1
+        self._entries[text.to, text.mid] = entry
+        self._queues.setdefault(text.to, {})[text.mid] = entry
+        if text.to in self._sending:
+            self._sending[text.to].order.append(entry)
+
+    def _remember(self, text: StoredText, receipt: Receipt) -> None:
+        self._past[text.to, text.mid] = (text, receipt)
+        if len(self._past) > _REMEMBERED:
+            self._past.popitem(last=False)
+
+    def _hand_receipts(self, uri: str, now: float) -> list[Delivery]:
+        if uri not in self._sending:
+            return []
+        found: list[Delivery] = []
+        for number, kept in self._receipts.get(uri, {}).items():
+            if kept.sent_at is None:
+                kept.sent_at = now
+                self._handed.append((now, uri, number))
+                found.append((uri, kept.receipt))
+        return found

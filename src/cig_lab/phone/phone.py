@@ -128,8 +128,9 @@ class SecurePhone:
     def _session_event(self, event: Event) -> None:
         match event:
             case Welcomed():
-                self.link.resume(list(self._calls))
+                # First: `resume` may bring what the CRS sent right after its welcome.
                 self.texts.welcomed()
+                self.link.resume(list(self._calls))
             case Resumed(alive, lost):
                 self._resumed(alive, lost)
             case MessageReceived(message):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from cig_common.clock import Clock
 from cig_common.errors import CigError
-from cig_server.texts import outbox_store
+from cig_server.texts import failed, outbox_store
 from cig_server.texts.ending import Ending
 from cig_server.texts.faults import Faults
 from cig_server.texts.flight import Flight, PartLink
@@ -71,6 +71,9 @@ class Carrying:
         self._counters = counters
         self._taken: dict[str, set[Identity]] = {}
         self._resting: dict[str, dict[Identity, float]] = {}
+        self._odd: set[tuple[str, str]] = set()
+        self._hindered: dict[str, str] = {}
+        """By mid, the place whose fault had its text rest."""
 
     async def claimed(self, mailbox: str) -> set[Identity]:
         """Give the messages of a mailbox that are under way, or rest."""
@@ -139,8 +142,9 @@ class Carrying:
         """End a text that cannot be sent; where not all of that can be done, it is done later."""
         try:
             await self._ending.given_up(row, reason)
+            self._works(row)
         except StorageError as error:
-            self._tell(error)
+            self._hinder(row, error)
             await self._postpone(row, reason)
 
     async def put_aside(self, found: Found, reason: str) -> bool:
@@ -149,18 +153,30 @@ class Carrying:
         Tells whether it was moved; if not, it rests.
         """
         path, candidate = found.mailbox.path, found.candidate
+        if candidate is None:
+            return await self._put_aside_odd(path, found.odd)
+        self._ending.count_failed()
         try:
-            if candidate is None:
-                await self._ending.put_aside(path, found.odd, _ODD)
-            else:
-                self._ending.count_failed()
-                await self._ending.put_aside(path, candidate.name, reason, candidate)
+            await self._ending.put_aside(path, candidate.name, reason, candidate)
         except StorageError as error:
-            if candidate is None:
-                self._tell(error)  # it is found again by the next scan
-            else:
-                self._rest(path, candidate, error)
+            self._rest(path, candidate, error)
             return False
+        self.faults.note({}, [f"{path}/{failed.FOLDER}"])
+        return True
+
+    async def _put_aside_odd(self, path: str, name: str) -> bool:
+        """Put aside what has no identity, and which several scans may have found."""
+        if (path, name) in self._odd:
+            return False
+        self._odd.add((path, name))
+        try:
+            await self._ending.put_aside(path, name, _ODD)
+        except StorageError as error:
+            self._tell(error)  # it is found again by the next scan
+            return False
+        finally:
+            self._odd.discard((path, name))
+        self.faults.note({}, [f"{path}/{failed.FOLDER}"])
         return True
 
     async def _from_outbox(self, row: Row) -> None:
@@ -191,8 +207,9 @@ class Carrying:
         if action is Action.FINISH:
             try:
                 await self._ending.stored(row)
+                self._works(row)
             except StorageError as fault:
-                self._tell(fault)
+                self._hinder(row, fault)
                 await self._postpone(row, str(fault))
         elif action is Action.GIVE_UP:
             await self.give_up(row, error)
@@ -220,6 +237,16 @@ class Carrying:
         resting = self._resting.setdefault(path, {})
         resting.pop(candidate.identity, None)
         resting[candidate.identity] = self._clock.monotonic() + REST_SECONDS
+
+    def _hinder(self, row: Row, error: StorageError) -> None:
+        self._hindered[row.mid] = error.where
+        self._tell(error)
+
+    def _works(self, row: Row) -> None:
+        """Note that what had a text rest works again."""
+        place = self._hindered.pop(row.mid, None)
+        if place is not None:
+            self.faults.note({}, [place])
 
     def _tell(self, error: StorageError) -> None:
         self.faults.note({error.where: error}, [])

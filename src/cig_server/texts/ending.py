@@ -71,17 +71,22 @@ class Ending:
         self._clock = clock
         self._counters = counters
         self._stored: list[_Waiting] = []
+        self._finishing: dict[str, asyncio.Future[None]] = {}
         self._batch: asyncio.Task[None] | None = None
-        self._aside: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """By mailbox: what is no file may be found twice."""
 
     async def stored(self, row: Row) -> None:
-        """Take a text off the outbox; on disk when it returns. Raises StorageError."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._stored.append((row, future))
+        """Take a text off the outbox; on disk when it returns. Raises StorageError.
+
+        What the CRS says and what the recipient says of one text are one end of it.
+        """
+        future = self._finishing.get(row.mid)
+        if future is None:
+            future = self._finishing[row.mid] = asyncio.get_running_loop().create_future()
+            future.add_done_callback(lambda _: self._finishing.pop(row.mid, None))
+            self._stored.append((row, future))
         if self._batch is None or self._batch.done():
             self._batch = asyncio.create_task(self._finish_all(), name="texts-stored")
-        await future
+        await asyncio.shield(future)
 
     async def given_up(self, row: Row, reason: str) -> None:
         """End a text that cannot be sent. Raises StorageError."""
@@ -107,10 +112,7 @@ class Ending:
         """Move a message to failed/; see `failed.put_aside`. Raises StorageError."""
         now = self._clock.utc()
         try:
-            async with self._aside[mailbox]:
-                kept = await asyncio.to_thread(
-                    failed.put_aside, mailbox, name, reason, now, candidate
-                )
+            kept = await asyncio.to_thread(failed.put_aside, mailbox, name, reason, now, candidate)
         except OSError as error:
             raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None
         if kept:

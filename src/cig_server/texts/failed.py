@@ -8,7 +8,7 @@ NAME goes to failed/NAME, and failed/NAME.reason says in a line when and why. Th
 3. A name that is taken gets a number. No message there has a name that ends like a reason's, so
    neither can take the other's place.
 
-Everything here blocks: it is for worker threads, for each mailbox one at a time.
+Everything here blocks: it is for worker threads.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def put_aside(
             os.fsync(failed)
             try:
                 os.rename(name, kept, src_dir_fd=new, dst_dir_fd=failed)
-            except FileNotFoundError:  # whoever wrote it took it away again
+            except FileNotFoundError:  # somebody has just taken it away
                 os.unlink(kept + REASON, dir_fd=failed)
-                kept = ""
+                return ""
             os.fsync(failed)
         os.fsync(new)
         return kept

@@ -112,9 +112,7 @@ class Handing:
             written = copies(self._formats, targets, content, source, self._random_bytes)
             await self._deliverer.deliver(key, _NO_DIGEST, written)
         elif self._sip is None or not await self._sip.offer(key, from_uri, to_uri, content):
-            self._counters["notices-for-nobody"] += 1
             return False
-        self._counters["notices"] += 1
         return True
 
     async def _hand_on(

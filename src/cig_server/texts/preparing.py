@@ -17,6 +17,7 @@ import asyncio
 import errno
 import logging
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ from cig_server.texts.read_mailbox import (
 )
 from cig_server.texts.sealed_files import SealedFiles
 from cig_server.texts.spool import scratch_file
-from cig_server.texts.store import TextStore
+from cig_server.texts.store import TextStore, Work
 from umsg.messages import Receipt, new_id
 from umsg.texts import MAX_PART
 
@@ -147,9 +148,18 @@ class Preparing:
         return _sealed(row, sealed, blob)
 
     async def accept(
-        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+        self,
+        *,
+        from_uri: str,
+        to_uri: str,
+        content: TextContent,
+        origin: Origin,
+        also: Work[None] | None = None,
     ) -> Row:
-        """Keep a text that is to be sent; on disk when it returns. Raises CigError."""
+        """Keep a text that is to be sent; on disk when it returns. Raises CigError.
+
+        ``also`` is done in the same commit: both are on disk, or neither is.
+        """
         entity = await asyncio.to_thread(self._entity, content)
         now = self._clock.utc()
         row = Row(
@@ -164,7 +174,13 @@ class Preparing:
             due=now,
             content=entity,
         )
-        await self._store.run(lambda connection: outbox_store.insert(connection, row))
+
+        def keep(connection: sqlite3.Connection) -> None:
+            outbox_store.insert(connection, row)
+            if also is not None:
+                also(connection)
+
+        await self._store.run(keep)
         return row
 
     def pieces(self, row: Row) -> Iterator[bytes]:

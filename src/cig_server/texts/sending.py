@@ -37,7 +37,7 @@ from cig_server.texts.outbox_store import RowState
 from cig_server.texts.overdue import give_up_old
 from cig_server.texts.preparing import Preparing, TextSealing
 from cig_server.texts.sealed_files import SealedFiles
-from cig_server.texts.store import TextStore
+from cig_server.texts.store import TextStore, Work
 from cig_server.texts.watch import ReadMailboxes, look
 from umsg.errors import ErrorCode
 from umsg.messages import Receipt
@@ -115,6 +115,7 @@ class Sending:
         self._pruned_at = 0.0
         self._fault = ""
         self._stopping = False
+        self._prepared = False
 
     @property
     def trouble(self) -> str:
@@ -123,13 +124,19 @@ class Sending:
             filter(None, (self._fault, self._carrying.faults.text, self._mailboxes.trouble))
         )
 
-    async def start(self) -> None:
-        """Begin to send. Raises StorageError where the outbox cannot be used."""
+    async def prepare(self) -> None:
+        """Look after what an earlier run left. Raises StorageError; may be tried again."""
         wanted = await self._store.run(outbox_store.in_files)
         try:
             await asyncio.to_thread(self._files.prepare, wanted)
         except OSError as error:
             raise StorageError(str(self._store.path.parent), str(error.strerror)) from None
+        self._prepared = True
+
+    async def start(self) -> None:
+        """Begin to send. Raises StorageError where it was not prepared and cannot be."""
+        if not self._prepared:
+            await self.prepare()
         self._down_since = None if self._link.connected else self._clock.monotonic()
         self.reconfigured()
         self._worker = asyncio.create_task(self._work(), name="texts-sending")
@@ -149,11 +156,19 @@ class Sending:
         self._mailboxes.configure(self._boxes())
 
     async def accept(
-        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+        self,
+        *,
+        from_uri: str,
+        to_uri: str,
+        content: TextContent,
+        origin: Origin,
+        also: Work[None] | None = None,
     ) -> str:
-        """Take a text to send; on disk when it returns its mid. Raises CigError."""
+        """Take a text to send; on disk when it returns its mid, and ``also`` with it by the same
+        commit. Raises CigError.
+        """
         row = await self._preparing.accept(
-            from_uri=from_uri, to_uri=to_uri, content=content, origin=origin
+            from_uri=from_uri, to_uri=to_uri, content=content, origin=origin, also=also
         )
         self.counters["accepted"] += 1
         self._look_at_rows()

@@ -7,6 +7,8 @@ The rules:
    text is taken, so that the CRS and the mailboxes keep theirs, ``status`` says why, and it is
    tried again every `RETRY_SECONDS`.
 2. It hears of the CRS only once what earlier runs left half done is whole again.
+3. A MESSAGE that comes before it has begun is answered then, for it may be one that an earlier run
+   has taken, and 503 would say that it was not.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -24,7 +27,7 @@ from cig_common.config import Configuration, MailboxKind
 from cig_common.errors import CigError, OverloadError
 from cig_common.texts.content import TextContent
 from cig_server.relay.client import RelayClient
-from cig_server.sif.events import MessageEvent, MessageResult
+from cig_server.sif.events import IncomingMessage, MessageEvent, MessageResult
 from cig_server.sif.interface import SipInterface
 from cig_server.texts import outbox_store, received, sip_in, sip_out
 from cig_server.texts.crypto import TextCrypto
@@ -42,6 +45,8 @@ from umsg.errors import ErrorCode
 from umsg.messages import Receipt, Text
 
 RETRY_SECONDS = 10.0
+MAX_EARLY = 1_024
+"""SIP messages that may wait for the start."""
 _SCHEMAS = (received.SCHEMA, outbox_store.SCHEMA, sip_in.SCHEMA, sip_out.SCHEMA)
 _HOUR = 3600.0
 
@@ -79,13 +84,11 @@ class TextService:
         self._problem = "the text service is not started yet"
         self._task: asyncio.Task[None] | None = None
         self._running = False
+        self._early: list[IncomingMessage] | None = []
         self._store = store = TextStore(folder, _SCHEMAS)
         crypto = TextCrypto(relay)
         given: _Given = {"config": config, "clock": clock, "random_bytes": random_bytes}
-
-        def retry_seconds() -> float:
-            return config().retry_hours * _HOUR
-
+        retry_seconds = partial(_retry_seconds, config)
         self._deliverer = Deliverer(
             store, mailboxes=lambda: _written(config()), clock=clock, random_bytes=random_bytes
         )
@@ -121,11 +124,15 @@ class TextService:
         self._sip_in = SipIn(
             config=config, store=store, sending=self._sending, sif=sif, clock=clock.utc
         )
+        sif.message_listener = self._message
 
     async def start(self) -> None:
         """Begin; where the folder cannot be used yet, go on trying."""
-        self._sif.message_listener = self._message
-        if not await self._begin():
+        begun = await self._begin()
+        early, self._early = self._early or [], None
+        for event in early:
+            self._sip_in.message(event)
+        if not begun:
             self._task = asyncio.create_task(self._try_again(), name="texts-start")
 
     async def stop(self) -> None:
@@ -152,6 +159,7 @@ class TextService:
             await asyncio.to_thread(_make, self._folder)
             await self._store.open()
             try:
+                await self._sending.prepare()
                 await self._deliverer.start()
             except BaseException:
                 await self._store.close()
@@ -211,6 +219,8 @@ class TextService:
     def _message(self, event: MessageEvent) -> None:
         if isinstance(event, MessageResult):
             self._sip_out.result(event)
+        elif self._early is not None and len(self._early) < MAX_EARLY:
+            self._early.append(event)
         else:
             self._sip_in.message(event)  # 503 while our folder cannot be used
 
@@ -254,6 +264,10 @@ class TextService:
         for part in (self._incoming, self._sending, self._deliverer, self._sip_out):
             found += await part.facts()
         return found
+
+
+def _retry_seconds(config: Callable[[], Configuration]) -> float:
+    return config().retry_hours * _HOUR
 
 
 def _written(config: Configuration) -> list[str]:

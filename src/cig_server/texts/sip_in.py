@@ -6,7 +6,8 @@ The rules:
 1. ``messaging`` off: 405 with Allow. Anything but unencoded text/plain in UTF-8 or US-ASCII: 415
    with Accept. No text, or octets that are not of that charset: 400; more than `MAX_BODY`: 413.
    No route: what the maps say, 404, with a Reason.
-2. 202 is sent once the text is on disk, so that nothing that was accepted is lost.
+2. 202 is sent once the text is on disk, so that nothing that was accepted is lost. That it was
+   taken is on disk by the same commit, so that it is not taken twice, whenever we die.
 3. A client whose 202 was lost sends its MESSAGE anew: what has the Call-ID, CSeq and From tag of
    one that was taken within `REPEAT_SECONDS` gets 202 and is left. While the first is being taken,
    the second waits for the same answer.
@@ -30,8 +31,8 @@ from cig_common.texts.content import Held, ResponderType, TextContent
 from cig_server.sif.commands import Headers
 from cig_server.sif.events import IncomingMessage
 from cig_server.sif.interface import NO_MESSAGES
-from cig_server.texts.model import Origin, StorageError
-from cig_server.texts.store import TextStore
+from cig_server.texts.model import Origin
+from cig_server.texts.store import TextStore, Work
 
 __all__ = ["MAX_BODY", "SCHEMA", "SipIn"]
 
@@ -63,9 +64,15 @@ class Accepting(Protocol):
     """The way out to the CRS (`texts.sending.Sending`)."""
 
     async def accept(
-        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+        self,
+        *,
+        from_uri: str,
+        to_uri: str,
+        content: TextContent,
+        origin: Origin,
+        also: Work[None] | None = None,
     ) -> str:
-        """Take a text, on disk when it returns its mid. Raises CigError."""
+        """Take a text, on disk when it returns its mid, and ``also`` with it. Raises CigError."""
         ...
 
 
@@ -184,13 +191,12 @@ class SipIn:
             responder_type=ResponderType.TEL_URI,
         )
         mid = await self._sending.accept(
-            from_uri=from_uri, to_uri=to_uri, content=content, origin=Origin.SIP
+            from_uri=from_uri,
+            to_uri=to_uri,
+            content=content,
+            origin=Origin.SIP,
+            also=lambda db: _note(db, key, now),
         )
-        try:
-            await self._store.run(lambda db: _note(db, key, now))
-        except StorageError as error:
-            # The text is safe; only that it was taken before could not be told later.
-            logger.warning("MESSAGE %s is taken, but not remembered: %s", key[0], error)
         logger.info("MESSAGE %s is text %s from %s to %s", key[0], mid, from_uri, to_uri)
         return 202, ()
 

@@ -166,7 +166,9 @@ class TextStore:
     def _storage(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
-        storage_error = StorageError(str(self.path), str(error))
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        words = "the disk is full: make room" if full else str(error)
+        storage_error = StorageError(str(self.path), words)
         storage_error.__cause__ = error
         return storage_error
 

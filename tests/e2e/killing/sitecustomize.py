@@ -20,18 +20,20 @@ _FILE = os.environ.get("CIG_KILL_FILE", "")
 _taken = 0
 
 
-def _step(what: str) -> None:
+def _step(what: str) -> bool:
+    """Count a step; tells whether steps are counted at present."""
     global _taken
     try:
         number = int(Path(_FILE).read_text())
     except (OSError, ValueError):
         _taken = 0
-        return
+        return False
     _taken += 1
     if _taken >= number:
         Path(_FILE + ".last").write_text(f"{_taken} {what}")
         _unlink(_FILE)
         os.kill(os.getpid(), signal.SIGKILL)
+    return True
 
 
 def _before(name: str, function: Any) -> Any:
@@ -50,9 +52,10 @@ class _Connection(sqlite3.Connection):
             self._changes = self.total_changes
         if sql != "COMMIT" or self.total_changes == self._changes:
             return super().execute(sql, *args)
-        _step("commit")
+        counted = _step("commit")
         cursor = super().execute(sql, *args)
-        _step("after the commit")
+        if counted:  # or it was the last step of what came before
+            _step("after the commit")
         return cursor
 
 

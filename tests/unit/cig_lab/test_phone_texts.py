@@ -92,6 +92,15 @@ async def test_a_text_waits_for_whom_is_away(lab: Lab) -> None:
     assert (await soon(sent.receipt)).status == "delivered"
 
 
+async def test_a_long_text_that_follows_the_welcome_at_once_is_shown(lab: Lab) -> None:
+    await lab.bob.stop()
+    octets = os.urandom(3 << 20)
+    sent = await lab.send("long", attachments=[("a.bin", "application/octet-stream", octets)])
+    await soon(sent.stored)
+    lab.bob = lab.phone(BOB)
+    assert (await soon(lab.bob.next_text())).attachments[0][2] == octets
+
+
 async def test_a_receipt_waits_for_whom_is_away(lab: Lab) -> None:
     await lab.bob.stop()
     sent = await lab.send("and gone")

@@ -2,16 +2,12 @@
 """A CRS core and clients joined in memory, with a clock that the test moves."""
 
 import itertools
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from cig_lab.crs.calls import CallBook
 from cig_lab.crs.core import CrsCore
 from cig_lab.crs.forwarder import Forwarder
 from cig_lab.crs.stats import CrsStats
-from cig_lab.crs.text_store import TextStore
-from cig_lab.crs.texts import TextBook
 from umsg.events import AuthWanted, Event, SignatureWanted
 from umsg.messages import Bang, Leg, Message
 from umsg.session import ClientSession
@@ -92,15 +88,12 @@ class Net:
         self.forwarder = Forwarder(stats=self.stats, random_bytes=self.random_bytes)
         self.forwarder.addr, self.forwarder.port = "127.0.0.1", 146
         self.calls = CallBook(forwarder=self.forwarder, stats=self.stats, **options)
-        self.folder = tempfile.TemporaryDirectory()
-        self.texts = TextBook(TextStore(Path(self.folder.name)), self.stats)
         self.core = CrsCore(
             domain="example",
             certificate_digest=bytes(32),
             keepalive=30,
             verify_auth=check_sig,
             calls=self.calls,
-            texts=self.texts,
             stats=self.stats,
             utc=lambda: UTC,
             random_bytes=self.random_bytes,

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import dataclasses
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,18 +11,7 @@ from umsg.call import CallInput, CallMachine, CallState, CallViolation
 from umsg.errors import ErrorCode
 from umsg.events import BadMessage, ErrorReceived, Resumed, SessionEnded, Welcomed
 from umsg.framing import encode_frame
-from umsg.messages import (
-    Bang,
-    Growl,
-    Hangup,
-    Receipt,
-    ReceiptStatus,
-    Stored,
-    Talk,
-    Text,
-    Try,
-    new_id,
-)
+from umsg.messages import Bang, Growl, Hangup, Talk, Try, new_id
 from umsg.reasons import Reason
 from unit.cig_lab.crs.net import ALICE, BAD_SIG, BOB, EVE, Client, Net, bang, leg_of
 
@@ -138,63 +126,6 @@ def test_late_messages_harm_nothing():
     assert alice.events == []
     bob.send(TALK)
     assert refusals(bob) == [(ErrorCode.NOT_FOUND, ID)]
-
-
-TEXT = Text(mid=ID, seq=0, of=1, data=bytes(20), from_uri=ALICE, to_uri=BOB, mikey=b"m")
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        (replace(TEXT, from_uri=BOB), ErrorCode.FORBIDDEN),
-        (replace(TEXT, to_uri="tel:+499"), ErrorCode.NOT_FOUND),
-        (replace(TEXT, data=b"x"), ErrorCode.PROTOCOL),
-    ],
-)
-def test_a_text_that_is_not_taken(text: Text, code: ErrorCode) -> None:
-    net = Net()
-    alice, _ = pair(net)
-    alice.send(text)
-    (error,) = alice.events
-    assert (error.code, error.mid) == (code, ID)
-
-
-def test_parts_out_of_turn_end_their_own_text_alone() -> None:
-    net = Net()
-    alice, _ = pair(net)
-    alice.send(replace(TEXT, of=3))
-    alice.send(Text(mid=ID, seq=2, of=3, data=bytes(20)))
-    (error,) = alice.take(ErrorReceived)
-    assert (error.code, error.mid) == (ErrorCode.PROTOCOL, ID)
-    alice.send(Text(mid=ID, seq=1, of=3, data=bytes(20)))
-    assert alice.got() == []
-    alice.send(TEXT)
-    assert alice.got() == [Stored(mid=ID)]
-
-
-def test_a_text_is_delivered_until_its_recipient_has_receipted_it() -> None:
-    net = Net()
-    alice, bob = pair(net)
-    alice.send(TEXT)
-    assert alice.got() == [Stored(mid=ID)]
-    assert net.core.room(bob.number, net.now)
-    net.exchange()
-    assert bob.got() == [TEXT]
-    assert not net.core.room(bob.number, net.now)
-    alice.send(TEXT)
-    assert alice.got() == [Stored(mid=ID)]
-    assert not net.core.room(bob.number, net.now)
-    bob = net.connect(BOB)
-    assert net.core.room(bob.number, net.now)
-    net.exchange()
-    assert bob.got() == [TEXT]
-    receipt = Receipt(mid=ID, status=ReceiptStatus.DELIVERED, period="2026-11-1", sig=bytes(129))
-    net.connect(EVE).send(receipt)
-    assert alice.got() == []
-    bob.send(receipt)
-    assert alice.got() == [receipt]
-    bob = net.connect(BOB)
-    assert not net.core.room(bob.number, net.now)
 
 
 def test_a_bad_message_ends_its_own_call_only():

@@ -96,9 +96,12 @@ async def send(folder: Path, step: Callable[[], None]) -> None:
         )
         return bool(rows or bench.new() or bench.sending.busy)
 
-    async with asyncio.timeout(20):
-        while await left():
-            await asyncio.sleep(0.002)
+    try:
+        async with asyncio.timeout(20):
+            while await left():
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise SystemExit(f"left: {bench.new()}, trouble: {bench.sending.trouble}") from None
     await bench.stop()
 
 

@@ -167,9 +167,10 @@ class KeepingCrs:
         path = self.folder / envelope.mid.replace("/", "_")
         if not path.exists():
             self.order.append(text)
-            half = self.folder.with_name("half-written")
-            half.write_text(text, "utf-8")
-            half.replace(path)
+            # At once or not at all: the test's own process may be killed at any moment.
+            draft = self.folder.parent / f"draft-{path.name}"
+            draft.write_text(text, "utf-8")
+            draft.replace(path)
         else:
             assert path.read_text("utf-8") == text
         self.sealed = sealed
@@ -291,12 +292,12 @@ class Bench:
         return sorted(path.name for path in ((box or self.a) / "new").iterdir())
 
     def failed(self, box: Path | None = None) -> dict[str, str]:
-        """The messages in failed/, with their reasons."""
+        """The messages in failed/, with their reasons; not those that are still on their way."""
         folder = (box or self.a) / "failed"
         return {
             path.stem: path.read_text("utf-8").partition(" ")[2].strip()
             for path in folder.glob("*.reason")
-            if os.path.lexists(folder / path.stem)  # else it is not moved yet
+            if os.path.lexists(str(path).removesuffix(".reason"))
         }
 
     def phone(self) -> list[str]:

@@ -205,11 +205,3 @@ async def test_a_text_that_was_never_sealed_has_no_receipt(bench: Bench) -> None
     row = await bench.row(state=RowState.QUEUED)
     assert await bench.ending.receipt(receipt_of(SEALED, row.mid)) is None
     assert bench.counters["receipts-unknown"] == 1
-
-
-async def test_what_is_found_twice_is_put_aside_once(bench: Bench) -> None:
-    (bench.a / "new/link").symlink_to("/etc/passwd")
-    await asyncio.gather(
-        *(bench.ending.put_aside(str(bench.a), "link", "it is no file") for _ in range(8))
-    )
-    assert bench.names("a/failed") == ["link", "link.reason"]

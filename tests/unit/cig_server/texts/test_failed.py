@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,21 @@ def test_another_message_under_the_same_name_is_left(box: Path) -> None:
 
 def test_what_is_gone_is_no_failure(box: Path) -> None:
     assert put_aside(str(box), "gone", "why", NOW) == ""
+    assert in_failed(box) == {}
+
+
+def test_what_goes_at_the_last_moment_leaves_no_reason(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new(box, "one")
+    real = os.rename
+
+    def late(*arguments: Any, **more: Any) -> None:
+        (box / "new/one").unlink()
+        real(*arguments, **more)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert put_aside(str(box), "one", "why", NOW) == ""
     assert in_failed(box) == {}
 
 

@@ -136,6 +136,7 @@ async def test_a_message_with_a_fault_is_put_aside_and_holds_up_no_other(
     await bench.counted("failed")
     await bench.idle()
     await bench.counted("sent")
+    await bench.idle()
     assert bench.phone() == ["good"]
     assert (bench.a / "failed/poison").read_bytes() == octets
     assert list(bench.failed()) == ["poison"]
@@ -159,7 +160,6 @@ async def test_a_message_that_we_stumble_over_is_put_aside(
     bench.put(message("poison"), "poison")
     bench.put(message("good"))
     await bench.counted("sent")
-    await bench.counted("failed")
     await bench.idle()
     assert "TypeError" in bench.failed()["poison"]
 
@@ -176,7 +176,9 @@ async def test_what_is_no_file_is_put_aside(bench: Bench) -> None:
             bound.bind("socket")
         finally:
             os.chdir(where)
-    bench.put(bytes(MAX_OCTETS + 1))
+    (bench.a / "tmp/large").touch()
+    os.truncate(bench.a / "tmp/large", MAX_OCTETS + 1)
+    (bench.a / "tmp/large").rename(bench.a / "new/large")
     bench.put(message("good"))
     bench.crs.connect()
     await bench.counted("sent")
@@ -204,6 +206,7 @@ async def test_a_message_that_cannot_even_be_put_aside_holds_up_no_other(bench: 
     for number in range(3 * WINDOW):
         bench.put(message(f"{number}"))
     await bench.counted("sent", 3 * WINDOW)
+    await bench.idle()
     assert bench.new() == ["poison"]
     assert str(bench.a) in bench.sending.trouble
     assert bench.sending.counters["failed"] == 1
@@ -212,6 +215,7 @@ async def test_a_message_that_cannot_even_be_put_aside_holds_up_no_other(bench: 
     bench.sending.look()
     await bench.until(lambda: bench.new() == [])
     assert list(bench.failed()) == ["poison"]
+    await bench.until(lambda: not bench.sending.trouble)
 
 
 async def test_many_that_cannot_be_put_aside_are_not_tried_without_end(
@@ -311,6 +315,7 @@ async def test_what_the_crs_refuses_for_good_is_put_aside_and_its_sender_told(
     await bench.counted("failed")
     await bench.idle()
     await bench.counted("sent")
+    await bench.idle()
     assert bench.failed() == {"one": f"the CRS says {code}: no"}
     await bench.counted("notices")
     [(from_uri, to_uri, text)] = bench.notices.told.values()
@@ -641,6 +646,27 @@ async def test_a_notice_that_cannot_be_written_comes_later_and_nothing_is_sent_t
     await bench.counted("notices")
     assert list(bench.crs.attempts.values()) == [1]
     assert bench.phone() == []
+
+
+async def test_trouble_with_a_notice_ends_when_it_is_written(bench: Bench) -> None:
+    bench.crs.refuse[OTHER] = ErrorCode.NOT_FOUND
+    bench.notices.fault = StorageError("/write", "the disk is full")
+    bench.put(message(to="46709999999@secure"), "one")
+    await bench.until(lambda: "/write" in bench.sending.trouble)
+    bench.notices.fault = None
+    await bench.idle()
+    bench.pass_time(10)
+    await bench.until(lambda: not bench.sending.trouble)
+
+
+async def test_what_is_no_file_is_put_aside_once_though_it_is_found_again(bench: Bench) -> None:
+    for number in range(20):
+        (bench.a / f"new/link{number}").symlink_to("/etc/passwd")
+        bench.put(message(f"{number}"))
+        bench.sending.look()
+    await bench.until(lambda: len(bench.failed()) == 20)
+    await bench.counted("sent", 20)
+    assert not bench.sending.trouble
 
 
 async def test_facts_tell_of_the_queues(bench: Bench) -> None:

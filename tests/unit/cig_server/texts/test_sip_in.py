@@ -14,7 +14,7 @@ from cig_server.sif.commands import Headers
 from cig_server.sif.events import IncomingMessage
 from cig_server.texts.model import Origin, StorageError
 from cig_server.texts.sip_in import MAX_BODY, REPEAT_SECONDS, SCHEMA, SipIn
-from cig_server.texts.store import TextStore
+from cig_server.texts.store import TextStore, Work
 
 CONFIG = """
 map a { entry e sip "sip:9{x}@h" tel "tel:+{x}"; }
@@ -50,12 +50,20 @@ class World:
         )
 
     async def accept(
-        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+        self,
+        *,
+        from_uri: str,
+        to_uri: str,
+        content: TextContent,
+        origin: Origin,
+        also: Work[None] | None = None,
     ) -> str:
         assert origin is Origin.SIP
         await self.gate.wait()
         if self.error is not None:
             raise self.error
+        assert also is not None
+        await self.store.run(also)
         text = b"".join(content.text.chunks())
         self.accepted.append((from_uri, to_uri, text, content))
         return f"mid-{len(self.accepted)}"
@@ -206,7 +214,7 @@ async def test_two_of_one_at_once_get_one_answer(world: World) -> None:
     assert len(world.accepted) == 1
 
 
-async def test_one_that_was_kept_is_accepted_even_if_that_cannot_be_noted(world: World) -> None:
+async def test_what_cannot_be_noted_is_not_taken(world: World) -> None:
     world.gate.clear()
     answering = asyncio.create_task(world.answer(message()))
     async with asyncio.timeout(5):
@@ -214,7 +222,8 @@ async def test_one_that_was_kept_is_accepted_even_if_that_cannot_be_noted(world:
             await asyncio.sleep(0)
     await world.store.run(lambda db: db.execute("DROP TABLE sip_in").close())
     world.gate.set()
-    assert (await answering)[0] == 202
+    assert (await answering)[0] == 503
+    assert not world.accepted
 
 
 async def test_stopping_waits_for_what_is_taken_and_refuses_the_rest(world: World) -> None:
