@@ -313,7 +313,8 @@ class Sending:
         return bool(mids)
 
     async def _begin_message(self, own: str) -> bool:
-        found = await self._mailboxes.next(self._carrying.claimed)
+        carrying = self._carrying
+        found = await self._mailboxes.next(carrying.claimed, leave=carrying.held())
         if found is not None:
             self._begin(self._carrying.from_mailbox(found, own))
         return found is not None
@@ -347,9 +348,7 @@ class Sending:
             await give_up_old(
                 store=self._store,
                 mailboxes=self._mailboxes,
-                ending=self._ending,
-                claimed=self._carrying.claimed,
-                busy=self._flights,
+                carrying=self._carrying,
                 before=self._clock.utc() - self._retry_seconds(),
                 hours=self._retry_seconds() / 3600,
             )
