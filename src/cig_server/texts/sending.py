@@ -291,7 +291,7 @@ class Sending:
     async def _begin_row(self) -> bool:
         """Begin a text of the outbox; tells whether there was one."""
         now = self._clock.utc()
-        if now < self._rows_at:
+        if now < self._rows_at <= now + DOWN_SECONDS:  # later, and the clock was set back
             return False
         self._rows_at = now + DOWN_SECONDS
         busy = frozenset(self._flights)
