@@ -21,7 +21,9 @@ from typing import Any
 from PIL import Image
 
 from cig_lab.environment import PBX_USER, SECURE_URI, Environment
+from cig_lab.phone.texts import TextRefusedError
 from cig_lab.process import LabError
+from mikey_sakke.errors import MikeySakkeError
 
 STEP_SECONDS = 15.0
 _POLL_SECONDS = 0.01
@@ -82,7 +84,7 @@ async def _guarded(direction: str, act: Any, lab: Environment, say: Say) -> Text
             await act(lab, say, report)
     except TimeoutError:
         report.problem = f"it did not arrive in {STEP_SECONDS:g} s"
-    except (LabError, OSError, ValueError) as error:
+    except (LabError, MikeySakkeError, OSError, TextRefusedError, ValueError) as error:
         report.problem = str(error)
     return report
 

@@ -22,6 +22,7 @@ import click
 
 from cig_lab import announcement
 from cig_lab.phone.call import SecureCall, SecureCallEndedError
+from cig_lab.phone.mime import Attachment
 from cig_lab.phone.phone import SecurePhone
 from cig_lab.phone.texts import TextRefusedError
 from cig_lab.process import LabError
@@ -83,12 +84,10 @@ class PhoneServer:
             await asyncio.gather(gone, talking, return_exceptions=True)
 
     async def _send_text(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        attachments = [
-            (str(name), str(kind), base64.b64decode(octets))
-            for name, kind, octets in request.get("attachments", ())
-        ]
         sent = await self._phone.send_text(
-            str(request.get("to")), request["text"], attachments=attachments
+            str(request.get("to")),
+            request["text"],
+            attachments=_attachments(request.get("attachments")),
         )
         await sent.stored
         _tell(writer, "stored", f"the CRS has it, as {sent.mid}")
@@ -96,6 +95,18 @@ class PhoneServer:
         _tell(
             writer, receipt.status.value, receipt.reason or f"receipted by {sent.envelope.to_uri}"
         )
+
+
+def _attachments(given: Any) -> list[Attachment]:
+    """Read a request's attachments; raises ValueError."""
+    try:
+        found = [(name, kind, base64.b64decode(octets)) for name, kind, octets in given]
+    except (TypeError, ValueError):
+        raise ValueError("the attachments are not understood") from None
+    for name, kind, _ in found:
+        if not isinstance(name, str) or not isinstance(kind, str) or kind.count("/") != 1:
+            raise ValueError("the attachments are not understood")
+    return found
 
 
 async def _follow(call: SecureCall, writer: asyncio.StreamWriter) -> None:

@@ -19,6 +19,7 @@ from cig_lab.environment import (
     Plan,
 )
 from cig_lab.phone.call import SecureCall, SecureCallEndedError
+from cig_lab.phone.mime import ReceivedText
 from cig_lab.process import LabError
 from cig_lab.remote import PhoneServer
 from cig_lab.sip_phone.call import CallEndedError, SipCall
@@ -95,10 +96,19 @@ async def _watch(lab: Environment) -> None:
 
 async def _show_texts(lab: Environment, say: Callable[[str], None]) -> None:
     while True:
-        text = await lab.phone.next_text()
-        say(f"The secure phone gets a text from {text.from_uri}: {text.text}")
-        for name, kind, octets in text.attachments:
-            say(f"  with {name} ({kind}, {len(octets)} octets)")
+        for line in shown(await lab.phone.next_text()):
+            say(line)
+
+
+def shown(text: ReceivedText) -> list[str]:
+    """Tell a text to a person, in lines that cannot steer the terminal."""
+    lines = [f"The secure phone gets a text from {text.from_uri}:"]
+    lines += [f"    {line}" for line in text.text.splitlines()]
+    lines += [
+        f"  with {name} ({kind}, {len(octets)} octets)" for name, kind, octets in text.attachments
+    ]
+    return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+            for line in lines]  # fmt: skip
 
 
 async def _accept_all(

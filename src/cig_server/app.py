@@ -46,6 +46,9 @@ VERSION = "2.7.0"
 STOP_SECONDS = 2.0
 """How long running steps (BYE, hangup, closing media) may take at the end."""
 
+TEXT_STOP_SECONDS = 2.0
+"""How long texts that are being delivered may take at the end."""
+
 EXIT_FAILED = 1
 EXIT_BAD_CONFIGURATION = 2
 
@@ -128,7 +131,12 @@ class Server:
         self.manager.abort_all(Ending(Reason.NORMAL, "the gateway is being stopped", 503))
         if not await self.manager.wait_idle(STOP_SECONDS):
             logger.warning("not every call could be ended in %g s", STOP_SECONDS)
-        await self.texts.stop()
+        try:
+            async with asyncio.timeout(TEXT_STOP_SECONDS):
+                await self.texts.stop()
+        except TimeoutError:
+            # Whatever is cut off here is whole again after the next start, as after any other end.
+            logger.warning("texts were under way for %g s and are cut off", TEXT_STOP_SECONDS)
         await self.sif.stop()
         await self.uif.stop()
         await self.relay.stop()

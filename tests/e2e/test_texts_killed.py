@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""cig-server is killed before each single step of a text's way; the text arrives once all the same.
+"""cig-server is killed before each step of a text's way; the text arrives once all the same.
 
-`killing/sitecustomize.py` ends the process. The reader of the mailbox deletes what it finds, so
-that a text that was written a second time would be seen.
+`killing/sitecustomize.py` ends the process. The readers delete what they find, so that a text that
+came a second time would be seen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,24 @@ from e2e.support import Gateway, gateway, soon, until
 from e2e.test_texts_sip import sender
 
 KILLER = Path(__file__).parent / "killing"
-MOST_STEPS = 60
+TIMES = 2
+"""How often a step of one kind is waited for: before its first time, and before its second."""
 ARRIVAL = 30.0
+
+Done = Callable[[], Any | Awaitable[Any]]
 
 
 class Killer:
-    """Has cig-server die before a step, again and again."""
+    """Has cig-server die before a step, again and again. ``deaths`` are the steps of which it did:
+    there is no second unlink, say, on the way of one text.
+    """
 
     def __init__(self, running: Gateway) -> None:
         self.running = running
         self.file = running.lab.folder / "kill"
         self.deaths: list[str] = []
+        self.texts: list[str] = []
+        """The text of each life, in order."""
 
     async def arm(self) -> None:
         """Start cig-server anew, so that it can be killed."""
@@ -43,10 +50,16 @@ class Killer:
         await self.running.lab.start_server()
         await until("the CRS to welcome it", self._connected)
 
-    async def _connected(self) -> bool:
-        return bool((await self.running.status())["umsg_connected"])
+    def lives(self, *kinds: str) -> Iterator[str]:
+        """Go through the steps of some kinds; gives what to send, while it may be killed."""
+        for kind in kinds:
+            for number in range(1, TIMES + 1):
+                self._step = f"{number} {kind}"
+                self.texts.append(f"before {self._step}")
+                self.file.write_text(self._step)
+                yield self.texts[-1]
 
-    async def over(self, done: Any) -> bool:
+    async def over(self, done: Done) -> None:
         """Wait until the text is through, or the server is dead; then start it anew."""
         server = self.running.lab.server
 
@@ -59,14 +72,27 @@ class Killer:
             return False
 
         await until("death or success", over, ARRIVAL)
-        survived = server.returncode is None
-        if survived:
+        if server.returncode is None:
             self.file.unlink(missing_ok=True)
-        else:
+        if not self.file.exists() and await _is_dead(server):
             assert server.returncode == -9
-            self.deaths.append(Path(f"{self.file}.last").read_text())
+            self.deaths.append(self._step)
             await self.start()
-        return survived
+
+    def died_at(self, *kinds: str) -> bool:
+        """Tell whether it died before the first step of each kind."""
+        return {f"1 {kind}" for kind in kinds} <= set(self.deaths)
+
+    async def _connected(self) -> bool:
+        return bool((await self.running.status())["umsg_connected"])
+
+
+async def _is_dead(server: Any) -> bool:
+    """Tell whether it is; one that took the file away is about to be."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await server.wait()
+    return server.returncode is not None
 
 
 def _path() -> str:
@@ -74,24 +100,21 @@ def _path() -> str:
     return f"{KILLER}:{source}"
 
 
-def _outbox_is_empty(running: Gateway) -> bool:
-    """Tell whether nothing of an earlier text is still to be written down."""
-    path = running.lab.folder / "texts" / "texts.db"
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        return database.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
-
-
-async def _is_done(running: Gateway, path: Path) -> bool:
-    """Tell whether a message is off the mailbox and off the outbox."""
-    return not path.exists() and await _outbox_is_empty(running)
-
-
-async def _outbox_is_empty(running: Gateway) -> bool:
+async def _is_sent(running: Gateway) -> bool:
+    """Tell whether the CRS has everything."""
     queues = (await running.lab.ask("show texts"))["queues"]
     return [queue["waiting"] for queue in queues if queue["name"] == "outgoing"] == [0]
 
 
+def _rows(running: Gateway) -> int:
+    """Count the texts whose receipt has not come."""
+    path = running.lab.folder / "texts" / "texts.db"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return int(database.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+
 async def test_a_text_from_the_phone() -> None:
+    kinds = ("create", "fsync", "rename", "commit", "after the commit", "send receipt")
     async with gateway(look_over=False) as running:
         killer, box = Killer(running), mail.to_pbx(running.lab)
         await killer.arm()
@@ -100,41 +123,32 @@ async def test_a_text_from_the_phone() -> None:
         def reader() -> None:
             read.extend(mail.body(mail.take_named(box, name)) for name in mail.names(box))
 
-        for step in range(1, MOST_STEPS):
-            killer.file.write_text(str(step))
-            sent = await running.lab.phone.send_text("+8888w101", f"number {step}")
-            survived = await killer.over(sent.receipt.done)
+        for text in killer.lives(*kinds):
+            sent = await running.lab.phone.send_text("+8888w101", text)
+            await killer.over(sent.receipt.done)
             reader()
             assert (await soon(sent.receipt, ARRIVAL)).status == "delivered"
             reader()
-            if survived:
-                break
-        assert read == [f"number {n}" for n in range(1, step + 1)]
-        assert survived
-        words = " ".join(killer.deaths)
-        for what in ("create", "fsync", "rename", "commit", "after the commit", "send receipt"):
-            assert what in words, killer.deaths
+        assert read == killer.texts
+        assert killer.died_at(*kinds), killer.deaths
         assert mail.names(box, "tmp") == []
 
 
 async def test_a_text_from_a_mailbox() -> None:
+    kinds = ("commit", "after the commit", "send text", "unlink", "fsync")
     async with gateway(look_over=False) as running:
         killer, box = Killer(running), mail.from_pbx(running.lab)
         await killer.arm()
-        for step in range(1, MOST_STEPS):
-            killer.file.write_text(str(step))
-            path = mail.put(box, f"number {step}")
-            survived = await killer.over(lambda path=path: _is_done(running, path))
-            text = await soon(running.lab.phone.next_text(), ARRIVAL)
-            assert text.text == f"number {step}"
+        for text in killer.lives(*kinds):
+            path = mail.put(box, text)
+
+            async def is_done(path: Path = path) -> bool:
+                return not path.exists() and await _is_sent(running)
+
+            await killer.over(is_done)
+            assert (await soon(running.lab.phone.next_text(), ARRIVAL)).text == text
             await until("the file to be gone", lambda path=path: not path.exists(), ARRIVAL)
-            await until("the receipt to be taken", lambda: _outbox_is_empty(running), ARRIVAL)
-            if survived:
-                break
-        assert survived
-        words = " ".join(killer.deaths)
-        for what in ("commit", "after the commit", "send text", "unlink", "fsync"):
-            assert what in words, killer.deaths
+        assert killer.died_at(*kinds), killer.deaths
         # Nothing came twice: the next text is a new one.
         mail.put(box, "the last one")
         assert (await soon(running.lab.phone.next_text(), ARRIVAL)).text == "the last one"
@@ -143,47 +157,37 @@ async def test_a_text_from_a_mailbox() -> None:
 
 async def test_a_text_from_sip() -> None:
     """The client sends its MESSAGE until it has an answer, as any does, and the phone gets one."""
+    kinds = ("commit", "after the commit", "send text")
     async with gateway(messaging=True, look_over=False) as running:
         killer = Killer(running)
         await killer.arm()
         with sender(running) as client:
-            left = 0
-            for step in range(1, MOST_STEPS):
-                killer.file.write_text(str(step))
-                sending = asyncio.ensure_future(client.send(f"number {step}", f"step-{step}"))
-                survived = await killer.over(lambda sending=sending: _is_sent(running, sending))
+            for number, text in enumerate(killer.lives(*kinds)):
+                sending = asyncio.ensure_future(client.send(text, f"step-{number}"))
+
+                async def is_done(sending: asyncio.Future[Any] = sending) -> bool:
+                    return sending.done() and await _is_sent(running)
+
+                await killer.over(is_done)
                 assert (await soon(sending, ARRIVAL)).status == 202
-                text = await soon(running.lab.phone.next_text(), ARRIVAL)
-                assert text.text == f"number {step}"
-                left = await _settled(running, left)
-                if survived:
-                    break
-            assert survived
-            words = " ".join(killer.deaths)
-            for what in ("commit", "after the commit", "send text"):
-                assert what in words, killer.deaths
+                assert (await soon(running.lab.phone.next_text(), ARRIVAL)).text == text
+            assert killer.died_at(*kinds), killer.deaths
             # Nothing came twice: the next text is a new one.
             assert (await client.send("the last one", "last")).status == 202
             assert (await soon(running.lab.phone.next_text(), ARRIVAL)).text == "the last one"
 
 
-async def _is_sent(running: Gateway, sending: asyncio.Future[Any]) -> bool:
-    """Tell whether a text from SIP was answered, and is off the outbox."""
-    return sending.done() and await _outbox_is_empty(running)
-
-
-async def _settled(running: Gateway, left: int) -> int:
-    """Wait for a text's receipt, so that the next steps are those of the next text alone.
-
-    ``left`` is how many receipts died with cig-server so far, for the CRS sends each once; gives
-    how many they are now.
-    """
-    with contextlib.suppress(AssertionError):
-        await until("its receipt", lambda: _rows(running) <= left, 0.5)
-    return _rows(running)
-
-
-def _rows(running: Gateway) -> int:
-    """Count the texts whose receipt has not come."""
-    with contextlib.closing(sqlite3.connect(running.lab.folder / "texts" / "texts.db")) as store:
-        return int(store.execute("SELECT count(*) FROM outbox").fetchone()[0])
+async def test_the_receipt_of_a_text_that_was_sent() -> None:
+    """Killed while it writes down a receipt: the text is not sent again."""
+    async with gateway(look_over=False) as running:
+        killer, box = Killer(running), mail.from_pbx(running.lab)
+        await killer.arm()
+        for step in ("3 commit", "3 after the commit"):
+            killer.file.write_text(step)
+            mail.put(box, step)
+            assert (await soon(running.lab.phone.next_text(), ARRIVAL)).text == step
+            await until("its death", lambda: running.lab.server.returncode == -9, ARRIVAL)
+            await killer.start()
+            await until("the text to be sent", lambda: _is_sent(running), ARRIVAL)
+        assert _rows(running) <= 1  # a receipt is sent once; the text has arrived
+        assert running.lab.phone.texts.unread == 0

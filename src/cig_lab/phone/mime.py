@@ -43,7 +43,14 @@ def make_entity(text: str, attachments: Sequence[Attachment], *, auto_submitted:
 
 
 def read_entity(from_uri: str, to_uri: str, entity: bytes) -> ReceivedText:
-    """Read the MIME entity of a text that was opened."""
+    """Read the MIME entity of a text that was opened; raises ValueError where it cannot be read."""
+    try:
+        return _read(from_uri, to_uri, entity)
+    except Exception:  # the library raises many things at what it does not understand
+        raise ValueError("the content cannot be read") from None
+
+
+def _read(from_uri: str, to_uri: str, entity: bytes) -> ReceivedText:
     message = email.message_from_bytes(entity, policy=_POLICY)
     assert isinstance(message, EmailMessage)
     body = message.get_body(("plain",))

@@ -6,6 +6,8 @@ The rules:
 - A text is sent again, the same octets from part 0, after each ``welcome`` until it is ``stored``.
 - Parts are sent as there is room, so that a call's message need not wait.
 - A text that comes again is receipted again, and not shown again.
+- A text that opens, but whose content cannot be read, is refused.
+- A text of ours is forgotten once its receipt has come, or the CRS has refused it.
 - A receipt counts only when its signature is the recipient's.
 """
 
@@ -140,7 +142,7 @@ class PhoneTexts:
 
     def error(self, mid: str, code: ErrorCode, text: str) -> None:
         """The CRS refuses a text of ours."""
-        sent = self._sent.get(mid)
+        sent = self._forget(mid)
         if sent is None:
             return
         for future in (sent.stored, sent.receipt):
@@ -160,6 +162,12 @@ class PhoneTexts:
             await self._link.room()
             self._link.send(part)
 
+    def _forget(self, mid: str) -> SentText | None:
+        sending = self._sending.pop(mid, None)
+        if sending is not None:
+            sending.cancel()
+        return self._sent.pop(mid, None)
+
     def _receipt(self, receipt: Receipt) -> None:
         sent = self._sent.get(receipt.mid)
         if sent is None:
@@ -169,6 +177,7 @@ class PhoneTexts:
         except MikeySakkeError:
             self.forged += 1
             return
+        self._forget(sent.mid)
         if not sent.stored.done():
             sent.stored.set_result(None)
         if not sent.receipt.done():
@@ -201,15 +210,22 @@ class PhoneTexts:
         except (MikeySakkeError, UmsgError):
             self.forged += 1
             return
-        text = read_entity(envelope.from_uri, envelope.to_uri, entity)
-        reason = self.refuse(text)
+        text, reason = self._read(envelope, entity)
         status = ReceiptStatus.DELIVERED if reason is None else ReceiptStatus.REFUSED
         digest = hashlib.sha256(sealed).digest()
         receipt = self._keys.sign_receipt(envelope.mid, status, reason, digest, time.time())
         self._receipts[key] = receipt
-        if reason is None:
+        if text is not None and reason is None:
             self._arrived.put_nowait(text)
         self._link.send(receipt)
+
+    def _read(self, envelope: Envelope, entity: bytes) -> tuple[ReceivedText | None, str | None]:
+        """Give a text, and why it is refused, None where it is not."""
+        try:
+            text = read_entity(envelope.from_uri, envelope.to_uri, entity)
+        except ValueError:
+            return None, "content"
+        return text, self.refuse(text)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)

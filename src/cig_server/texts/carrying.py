@@ -33,6 +33,7 @@ from cig_server.texts.watch import Found
 REST_SECONDS = 60.0
 """How long a message rests that could be neither sent nor put aside."""
 _MOST_RESTING = 1024
+"""Messages of one mailbox; with more the whole mailbox rests. A few are under way besides."""
 _ODD = "it is no file: a link, fifo or the like"
 
 logger = logging.getLogger("Texts")
@@ -77,17 +78,23 @@ class Carrying:
     async def claimed(self, mailbox: str) -> set[Identity]:
         """Give the messages of a mailbox that are under way, or rest."""
         rows = await self._store.run(lambda connection: outbox_store.claimed(connection, mailbox))
-        now = self._clock.monotonic()
-        resting = self._resting.get(mailbox, {})
-        for identity in [identity for identity, until in resting.items() if until <= now]:
-            del resting[identity]
-        return rows | self._taken.get(mailbox, set()) | set(resting)
+        return rows | self._taken.get(mailbox, set()) | self._at_rest(mailbox)
+
+    def held(self) -> set[str]:
+        """Give the paths of mailboxes so many of whose messages rest that no other is begun."""
+        return {path for path in self._resting if len(self._at_rest(path)) >= _MOST_RESTING}
+
+    def _at_rest(self, mailbox: str) -> set[Identity]:
+        now, resting = self._clock.monotonic(), self._resting.get(mailbox, {})
+        while resting and (first := next(iter(resting.items())))[1] <= now:
+            del resting[first[0]]  # the first to rest is the first to be over
+        return set(resting)
 
     async def from_mailbox(self, found: Found, own_uri: str) -> None:
         """Carry a message. Raises CigError where no other could be carried either."""
         path, candidate = found.mailbox.path, found.candidate
         if candidate is None:
-            await self._put_aside_odd(path, found.odd)
+            await self.put_aside(found, _ODD)
             return
         taken = self._taken.setdefault(path, set())
         taken.add(candidate.identity)
@@ -102,8 +109,7 @@ class Carrying:
         except NotYetError:
             self._counters["left-for-later"] += 1
         except OwnFaultError as error:
-            self._ending.count_failed()
-            await self._put_aside(path, candidate.name, candidate, str(error))
+            await self.put_aside(found, str(error))
         except StorageError as error:
             if error.where != path:
                 raise
@@ -140,6 +146,38 @@ class Carrying:
         except StorageError as error:
             self._hinder(row, error)
             await self._postpone(row, reason)
+
+    async def put_aside(self, found: Found, reason: str) -> bool:
+        """Give up a message that has no row, for that reason or because it is none.
+
+        Tells whether it was moved; if not, it rests.
+        """
+        path, candidate = found.mailbox.path, found.candidate
+        if candidate is None:
+            return await self._put_aside_odd(path, found.odd)
+        self._ending.count_failed()
+        try:
+            await self._ending.put_aside(path, candidate.name, reason, candidate)
+        except StorageError as error:
+            self._rest(path, candidate, error)
+            return False
+        self.faults.note({}, [f"{path}/{failed.FOLDER}"])
+        return True
+
+    async def _put_aside_odd(self, path: str, name: str) -> bool:
+        """Put aside what has no identity, and which several scans may have found."""
+        if (path, name) in self._odd:
+            return False
+        self._odd.add((path, name))
+        try:
+            await self._ending.put_aside(path, name, _ODD)
+        except StorageError as error:
+            self._tell(error)  # it is found again by the next scan
+            return False
+        finally:
+            self._odd.discard((path, name))
+        self.faults.note({}, [f"{path}/{failed.FOLDER}"])
+        return True
 
     async def _from_outbox(self, row: Row) -> None:
         if row.state is RowState.FAILED:
@@ -194,33 +232,11 @@ class Carrying:
             down=0.0,
         )
 
-    async def _put_aside_odd(self, path: str, name: str) -> None:
-        """Put aside what has no identity, and which several scans may have found."""
-        if (path, name) in self._odd:
-            return
-        self._odd.add((path, name))
-        try:
-            await self._put_aside(path, name, None, _ODD)
-        finally:
-            self._odd.discard((path, name))
-
-    async def _put_aside(
-        self, path: str, name: str, candidate: Candidate | None, reason: str
-    ) -> None:
-        try:
-            await self._ending.put_aside(path, name, reason, candidate)
-            self.faults.note({}, [f"{path}/{failed.FOLDER}"])
-        except StorageError as error:
-            if candidate is None:
-                self._tell(error)  # it is found again by the next scan
-            else:
-                self._rest(path, candidate, error)
-
     def _rest(self, path: str, candidate: Candidate, error: StorageError) -> None:
         self._tell(error)
         resting = self._resting.setdefault(path, {})
-        if len(resting) < _MOST_RESTING:
-            resting[candidate.identity] = self._clock.monotonic() + REST_SECONDS
+        resting.pop(candidate.identity, None)
+        resting[candidate.identity] = self._clock.monotonic() + REST_SECONDS
 
     def _hinder(self, row: Row, error: StorageError) -> None:
         self._hindered[row.mid] = error.where

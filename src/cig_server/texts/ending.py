@@ -110,10 +110,9 @@ class Ending:
         self, mailbox: str, name: str, reason: str, candidate: Candidate | None = None
     ) -> None:
         """Move a message to failed/; see `failed.put_aside`. Raises StorageError."""
+        now = self._clock.utc()
         try:
-            kept = await asyncio.to_thread(
-                failed.put_aside, mailbox, name, reason, self._clock.utc(), candidate
-            )
+            kept = await asyncio.to_thread(failed.put_aside, mailbox, name, reason, now, candidate)
         except OSError as error:
             raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None
         if kept:

@@ -107,7 +107,8 @@ def _free_name(failed: int, name: str) -> str:
 @contextlib.contextmanager
 def _failed(mailbox: str) -> Iterator[int]:
     """Open failed/; it is made where it is missing."""
-    with _opened(mailbox) as box:
+    # With the dot: the mailbox itself may be a link, as it may be for all else.
+    with _opened(f"{mailbox}/.") as box:
         made = True
         try:
             # The mailbox's setgid bit gives it its group.

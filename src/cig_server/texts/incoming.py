@@ -41,7 +41,7 @@ ENGINES = 4
 """Requests to crypto engines that all texts together may have at once."""
 CHECK_SECONDS = 10.0
 """How often it is looked whether what held texts up is over."""
-STOP_SECONDS = 5.0
+STOP_SECONDS = 1.0
 """How long whole texts may take to be settled when the service stops."""
 KEYS_PATIENCE = 3600.0
 """Seconds after which a lack of keys is tried again even if no others have come."""

@@ -33,7 +33,13 @@ ANSWER_SECONDS = 60.0
 FIRST_REST, LONGEST_REST = 10.0, 900.0
 DOWN_SECONDS = 600.0
 PERMANENT: Final = frozenset(
-    {ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN, ErrorCode.TOO_LARGE, ErrorCode.UNSUPPORTED}
+    {
+        ErrorCode.PROTOCOL,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.TOO_LARGE,
+        ErrorCode.UNSUPPORTED,
+    }
 )
 """Errors of the CRS that are a text's own fault."""
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cig_server.texts.model import Origin
+from cig_server.texts.outbox import LONGEST_REST
 from cig_server.texts.read_mailbox import Candidate
 from umsg.texts import JOURNAL_SECONDS, Envelope
 
@@ -130,14 +131,16 @@ def find(connection: sqlite3.Connection, mid: str) -> Row | None:
 def due(connection: sqlite3.Connection, now: float, busy: Collection[str], most: int) -> list[str]:
     """Give the mids of texts whose time has come, longest due first, without those that are busy.
 
-    It costs the same however many there are.
+    It costs the same however many there are. None rests for longer than `LONGEST_REST`: where that
+    is what its row says, the clock was set back, and its time has come.
     """
     found: list[tuple[float, str]] = []
     for state in _UNDER_WAY:
-        found += connection.execute(
-            "SELECT due, mid FROM outbox WHERE state = ? AND due <= ? ORDER BY due LIMIT ?",
-            (state, now, most + len(busy)),
-        )
+        for when, moment in (("due <= ?", now), ("due > ?", now + LONGEST_REST)):
+            found += connection.execute(
+                f"SELECT due, mid FROM outbox WHERE state = ? AND {when} ORDER BY due LIMIT ?",
+                (state, moment, most + len(busy)),
+            )
     return [mid for _, mid in sorted(found) if mid not in busy][:most]
 
 

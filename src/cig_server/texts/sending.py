@@ -292,7 +292,7 @@ class Sending:
     async def _begin_row(self) -> bool:
         """Begin a text of the outbox; tells whether there was one."""
         now = self._clock.utc()
-        if now < self._rows_at:
+        if now < self._rows_at <= now + DOWN_SECONDS:  # later, and the clock was set back
             return False
         self._rows_at = now + DOWN_SECONDS
         busy = frozenset(self._flights)
@@ -314,7 +314,8 @@ class Sending:
         return bool(mids)
 
     async def _begin_message(self, own: str) -> bool:
-        found = await self._mailboxes.next(self._carrying.claimed)
+        carrying = self._carrying
+        found = await self._mailboxes.next(carrying.claimed, leave=carrying.held())
         if found is not None:
             self._begin(self._carrying.from_mailbox(found, own))
         return found is not None
@@ -348,9 +349,7 @@ class Sending:
             await give_up_old(
                 store=self._store,
                 mailboxes=self._mailboxes,
-                ending=self._ending,
-                claimed=self._carrying.claimed,
-                busy=self._flights,
+                carrying=self._carrying,
                 before=self._clock.utc() - self._retry_seconds(),
                 hours=self._retry_seconds() / 3600,
             )

@@ -18,7 +18,7 @@ import asyncio
 import errno
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -122,12 +122,15 @@ class ReadMailboxes:
         now = self._clock.monotonic()
         return max(0.0, min((box.scan_at - now for box in self._boxes.values()), default=3600.0))
 
-    async def next(self, claimed: Claimed) -> Found | None:
-        """Give the next message that nobody has, None where there is none at present."""
+    async def next(self, claimed: Claimed, leave: Container[str] = ()) -> Found | None:
+        """Give the next message that nobody has, None where there is none at present.
+
+        The mailboxes with the paths ``leave`` are left out.
+        """
         for _ in range(len(self._turn)):
             self._turn.rotate(-1)
             box = self._boxes.get(self._turn[-1])
-            if box is None:
+            if box is None or box.mailbox.path in leave:
                 continue
             if not box.waiting and (box.dirty or self._clock.monotonic() >= box.scan_at):
                 await self._scan(box, claimed)

@@ -3,9 +3,8 @@
 
 On PYTHONPATH of a child, Python imports this first. While the file that CIG_KILL_FILE names is
 there, each step is counted: a file made, an fsync, a rename, an unlink, a commit of SQLite that
-writes (before it and after it), a part of a text or a receipt sent. Before the step whose number
-stands in the file the process removes the file, and is gone. What it was about to do stands in the
-file's neighbour ``.last``.
+writes (before it and after it), a part of a text or a receipt sent. The file names one: before the
+second unlink, for ``2 unlink``, the process removes the file, and is gone.
 """
 
 from __future__ import annotations
@@ -13,24 +12,23 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 _FILE = os.environ.get("CIG_KILL_FILE", "")
-_taken = 0
+_taken: Counter[str] = Counter()
 
 
 def _step(what: str) -> bool:
     """Count a step; tells whether steps are counted at present."""
-    global _taken
     try:
-        number = int(Path(_FILE).read_text())
-    except (OSError, ValueError):
-        _taken = 0
+        number, _, wanted = Path(_FILE).read_text().partition(" ")
+    except OSError:
+        _taken.clear()
         return False
-    _taken += 1
-    if _taken >= number:
-        Path(_FILE + ".last").write_text(f"{_taken} {what}")
+    _taken[what] += 1
+    if what == wanted and _taken[what] >= int(number):
         _unlink(_FILE)
         os.kill(os.getpid(), signal.SIGKILL)
     return True

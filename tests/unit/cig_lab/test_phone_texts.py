@@ -176,6 +176,23 @@ async def test_a_text_may_be_refused(lab: Lab) -> None:
     assert (receipt.status, receipt.reason) == ("refused", "no room")
 
 
+async def test_a_content_that_cannot_be_read_is_refused(lab: Lab) -> None:
+    sent = lab.alice.texts.send_octets(BOB, b"Content-Type: text/plain; charset=klingon\n\n\xff\n")
+    receipt = await soon(sent.receipt)
+    assert (receipt.status, receipt.reason) == ("refused", "content")
+    assert not lab.bob.texts.unread
+    assert (await soon((await lab.send("good")).receipt)).status == "delivered"
+
+
+async def test_nothing_is_kept_of_what_is_over(lab: Lab) -> None:
+    await soon((await lab.send("hello")).receipt)
+    refused = await lab.alice.send_text("+499", "hello?")
+    with pytest.raises(TextRefusedError):
+        await soon(refused.receipt)
+    assert not lab.alice.texts._sent
+    assert not lab.alice.texts._sending
+
+
 async def test_nobody_has_this_number(lab: Lab) -> None:
     sent = await lab.alice.send_text("+499", "hello?")
     with pytest.raises(TextRefusedError, match="not-found"):

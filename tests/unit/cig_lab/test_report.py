@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cig_lab import analysis, signals
+from cig_lab import analysis, demo_texts, signals
 from cig_lab.demo_texts import TextReport
+from cig_lab.phone.texts import TextRefusedError
 from cig_lab.report import SECURE_TO_SIP, SIP_TO_SECURE, CallReport, DemoReport, Hearing
 
 TEXT = TextReport("secure-to-mailbox", True, True, "delivered")
@@ -74,3 +75,12 @@ def test_files_are_written(tmp_path: Path) -> None:
         "call1-there-sent.wav", "demo.png",
     ]  # fmt: skip
     assert all(path.stat().st_size > 1000 for path in paths)
+
+
+async def test_a_text_that_the_crs_refuses_is_a_failure_of_the_demo() -> None:
+    async def refused(lab: object, say: object, report: TextReport) -> None:
+        raise TextRefusedError("not-found: nobody has that number")
+
+    report = await demo_texts._guarded("secure-to-mailbox", refused, None, print)  # type: ignore[arg-type]
+    assert not report.ok
+    assert "nobody has that number" in report.line()

@@ -295,7 +295,7 @@ class Bench:
         """The messages in failed/, with their reasons; not those that are still on their way."""
         folder = (box or self.a) / "failed"
         return {
-            path.name.removesuffix(".reason"): path.read_text("utf-8").partition(" ")[2].strip()
+            path.stem: path.read_text("utf-8").partition(" ")[2].strip()
             for path in folder.glob("*.reason")
             if os.path.lexists(str(path).removesuffix(".reason"))
         }

@@ -175,3 +175,27 @@ def test_a_folder_failed_that_is_a_link_leads_nowhere(box: Path, tmp_path: Path)
 
 def test_a_mailbox_that_has_no_failed_has_none_in_it(tmp_path: Path) -> None:
     assert failed.count(str(tmp_path)) == 0
+
+
+def test_one_that_is_taken_away_meanwhile_leaves_no_reason(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new(box, "one")
+    rename = os.rename
+
+    def taken_away(*names: str, **folders: int) -> None:
+        (box / "new/one").unlink()
+        rename(*names, **folders)
+
+    monkeypatch.setattr(failed.os, "rename", taken_away)
+    assert put_aside(str(box), "one", "why", NOW) == ""
+    assert in_failed(box) == {}
+
+
+def test_a_mailbox_may_be_a_link(box: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(box)
+    (box / "failed").rmdir()
+    new(box, "one")
+    assert put_aside(str(link), "one", "why", NOW) == "one"
+    assert sorted(in_failed(box)) == ["one", "one.reason"]

@@ -163,3 +163,10 @@ def test_a_long_queue_is_not_looked_through(connection: sqlite3.Connection) -> N
     outbox_store.next_due(connection, NOW)
     outbox_store.resting(connection, 100)
     assert steps < 100  # ten thousand instructions
+
+
+def test_a_clock_that_is_set_back_has_no_text_rest_for_long(connection: sqlite3.Connection) -> None:
+    outbox_store.insert(connection, row("a"))
+    outbox_store.postpone(connection, "a", NOW + 900, "no")
+    assert outbox_store.due(connection, NOW, (), 1) == []
+    assert outbox_store.due(connection, NOW - 1, (), 1) == ["a"]

@@ -8,14 +8,13 @@ import base64
 import logging
 import os
 import socket
-import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from cig_common.errors import CryptoError, NoKeysForPeerError, RelayUnavailableError
-from cig_server.texts import preparing, sending
+from cig_server.texts import carrying, preparing, sending
 from cig_server.texts.model import Origin, StorageError
 from cig_server.texts.outbox_store import RECEIPT_SECONDS
 from cig_server.texts.read_mailbox import MAX_OCTETS
@@ -135,6 +134,7 @@ async def test_a_message_with_a_fault_is_put_aside_and_holds_up_no_other(
     bench.put(octets, "poison")
     bench.put(message("good"))
     await bench.counted("failed")
+    await bench.idle()
     await bench.counted("sent")
     await bench.idle()
     assert bench.phone() == ["good"]
@@ -218,6 +218,93 @@ async def test_a_message_that_cannot_even_be_put_aside_holds_up_no_other(bench: 
     await bench.until(lambda: not bench.sending.trouble)
 
 
+async def test_many_that_cannot_be_put_aside_are_not_tried_without_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "_MOST_RESTING", 8)
+    (bench.a / "failed").rmdir()
+    (bench.a / "failed").write_bytes(b"")
+    for number in range(50):
+        bench.put(b"poison", f"{number}")
+    bench.put(message("good"), box=bench.b)
+    await bench.counted("sent")
+    await bench.until(lambda: bench.sending.trouble)
+    await bench.idle()
+    tried = bench.sending.counters["failed"]
+    assert tried <= 8 + WINDOW
+    for _ in range(3):
+        bench.sending.look()
+        await asyncio.sleep(0.02)
+    assert bench.sending.counters["failed"] == tried
+    (bench.a / "failed").unlink()
+    bench.pass_time(61)
+    await bench.until(lambda: bench.new() == [])
+    await bench.idle()
+    assert len(bench.failed()) == 50
+
+
+async def test_a_mailbox_that_is_missing_holds_up_no_other(bench: Bench) -> None:
+    (bench.a / "new").rename(bench.a / "away")
+    bench.put(message("b"), box=bench.b)
+    bench.pass_time(31)
+    await bench.counted("sent")
+    assert str(bench.a) in bench.sending.trouble
+    (bench.a / "away").rename(bench.a / "new")
+    bench.put(message("a"))
+    bench.pass_time(31)
+    await bench.counted("sent", 2)
+    assert bench.sending.trouble == ""
+
+
+async def test_stored_that_comes_while_it_rests_ends_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cig_server.texts.flight.ANSWER_SECONDS", 0.02)
+    bench.crs.silent = True
+    bench.put(message())
+    await bench.counted("retries")
+    await bench.idle()
+    [mid] = bench.crs.attempts
+    for _ in range(2):
+        bench.sending.stored(mid)
+        bench.sending.stored("mid9999999999999")
+    await bench.counted("sent")
+    await bench.idle()
+    assert bench.new() == []
+    bench.pass_time(3600)
+    await asyncio.sleep(0.02)
+    assert list(bench.crs.attempts.values()) == [1]
+
+
+async def test_a_connection_that_breaks_among_the_parts(bench: Bench) -> None:
+    bench.crs.room.clear()
+    bench.put(message("line\n" * 50_000))
+    await bench.until(lambda: bench.relay.sealed)
+    await bench.until(lambda: list((bench.state / "out").iterdir()))
+    bench.crs.disconnect()
+    bench.crs.room.set()
+    await bench.idle()
+    assert len(bench.new()) == 1
+    bench.crs.connect()
+    await bench.counted("sent")
+    assert bench.phone() == [("line\n" * 50_000).strip()]
+    assert bench.relay.sealed == 1
+
+
+async def test_stopping_among_the_parts_loses_nothing(bench: Bench) -> None:
+    bench.crs.room.clear()
+    for number in range(WINDOW):
+        bench.put(message(f"{number} " + "line\n" * 20_000))
+    await bench.until(lambda: bench.relay.sealed >= 3)
+    await bench.stop()
+    await bench.start()
+    bench.crs.room.set()
+    bench.sending.look()
+    await bench.counted("sent", WINDOW)
+    assert sorted(int(text.split()[0]) for text in bench.phone()) == list(range(WINDOW))
+    assert bench.new() == []
+
+
 @pytest.mark.parametrize("code", ["not-found", "forbidden", "too-large", "unsupported"])
 async def test_what_the_crs_refuses_for_good_is_put_aside_and_its_sender_told(
     bench: Bench, code: str
@@ -226,6 +313,7 @@ async def test_what_the_crs_refuses_for_good_is_put_aside_and_its_sender_told(
     bench.put(message(to="46709999999@secure"), "one")
     bench.put(message("good"))
     await bench.counted("failed")
+    await bench.idle()
     await bench.counted("sent")
     await bench.idle()
     assert bench.failed() == {"one": f"the CRS says {code}: no"}
@@ -293,6 +381,7 @@ async def test_after_72_hours_of_trouble_it_is_given_up(bench: Bench) -> None:
     await bench.idle()
     bench.pass_time(72 * 3600)
     await bench.counted("failed")
+    await bench.idle()
     await bench.until(lambda: bench.failed())
     assert bench.failed() == {"one": "the CRS says overload: no"}
     await bench.counted("notices")
@@ -593,17 +682,3 @@ async def test_facts_tell_of_the_queues(bench: Bench) -> None:
     assert (a.kind, a.name, a.waiting, a.failed) == ("read", str(bench.a), 2, 1)
     assert a.oldest is not None
     assert (b.waiting, b.oldest) == (0, None)
-
-
-async def test_more_messages_than_a_scan_holds_cost_little_memory(bench: Bench) -> None:
-    bench.crs.disconnect()
-    octets = message("x")
-    for _ in range(1500):
-        bench.put(octets)
-    tracemalloc.start()
-    bench.crs.connect()
-    await bench.counted("sent", 1500)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert bench.new() == []
-    assert peak < 3 << 20
