@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from cig_common.texts.content import TextContent
+from cig_common.texts.encode import entity_chunks
 from cig_server.texts import outbox_store, read_mailbox
 from cig_server.texts.outbox_store import IN_ROW
 from umsg.errors import ErrorCode
@@ -144,6 +147,25 @@ async def test_a_row_that_may_be_written_all_the_same_keeps_its_sealed_file(
     await bench.counted("sent")
     await bench.idle()
     assert list((bench.state / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [10, 4 * IN_ROW])
+async def test_a_long_text_is_looked_through_in_a_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """So that calls do not wait for it."""
+    threads = []
+    real = entity_chunks
+
+    def chunks(content: TextContent, random_bytes: Callable[[int], bytes]) -> Iterator[bytes]:
+        threads.append(threading.current_thread())
+        yield from real(content, random_bytes)
+
+    monkeypatch.setattr("cig_server.texts.preparing.entity_chunks", chunks)
+    bench.put(message("x\n" * (length // 2)))
+    await bench.counted("sent")
+    assert (threading.main_thread() in threads) == (length < IN_ROW)
+    assert len(threads) == 1
 
 
 async def test_what_was_given_up_but_is_receipted_is_removed_and_not_sent_once_more(
