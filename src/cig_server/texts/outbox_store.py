@@ -7,12 +7,14 @@ then until the CRS has it, and ``stored`` until its recipient's receipt has come
 told: it is never sent again, whatever ends the process in between. A message of a mailbox has a row
 from when it is sealed on. Sealed content of more than `IN_ROW` octets is in a file of its own,
 ``out/MID``, synced before its row is written. What is sent again is sent from here, octet by octet.
+The name of a message is kept as octets, since it need not be UTF-8.
 
 The functions run in the store's thread.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -46,7 +48,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     sealed BLOB,
     length INTEGER,
     mailbox TEXT,
-    name TEXT,
+    name BLOB,
     ino INTEGER,
     mtime_ns INTEGER,
     size INTEGER
@@ -109,7 +111,8 @@ def insert(connection: sqlite3.Connection, row: Row) -> None:
     source = row.source
     named = (None,) * 5
     if source is not None:
-        named = (source.mailbox, source.name, source.ino, source.mtime_ns, source.size)  # type: ignore[assignment]
+        name = os.fsencode(source.name)
+        named = (source.mailbox, name, source.ino, source.mtime_ns, source.size)  # type: ignore[assignment]
     marks = ", ".join("?" * 21)
     connection.execute(
         f"INSERT INTO outbox ({_COLUMNS}) VALUES ({marks})",
@@ -177,7 +180,7 @@ def claimed(connection: sqlite3.Connection, mailbox: str) -> set[tuple[str, int,
         "WHERE state IN ('sealed', 'failed') AND mailbox = ?",
         (mailbox,),
     )
-    return {(name, ino, mtime_ns, size) for name, ino, mtime_ns, size in rows}
+    return {(os.fsdecode(name), ino, mtime_ns, size) for name, ino, mtime_ns, size in rows}
 
 
 def seal(
@@ -254,7 +257,7 @@ def _row(found: tuple[object, ...]) -> Row:
     mailbox, name, ino, mtime_ns, size = values[16:]
     source = None
     if mailbox is not None:
-        source = Candidate(mtime_ns, name, ino, size, mailbox)  # type: ignore[arg-type]
+        source = Candidate(mtime_ns, os.fsdecode(name), ino, size, mailbox)  # type: ignore[arg-type]
     values[1], values[2] = RowState(str(values[1])), Origin(str(values[2]))
     values[6] = bool(values[6])
     for index, empty in ((12, b""), (13, b""), (15, 0)):

@@ -32,6 +32,7 @@ from cig_common.texts.content import AutoSubmitted, TextContent
 from cig_common.texts.encode import entity_chunks
 from cig_common.texts.errors import ContentError
 from cig_server.texts import outbox_store
+from cig_server.texts.courier import in_doubt
 from cig_server.texts.crypto import Sealed
 from cig_server.texts.mailbox_message import MailboxMessage
 from cig_server.texts.mapping import MappingError, read_addresses
@@ -205,6 +206,7 @@ class Preparing:
             if not unchanged(candidate, file):
                 self._files.drop([mid])
                 raise NotYetError
+        now = self._clock.utc()
         row = Row(
             mid=mid,
             state=RowState.SEALED,
@@ -213,13 +215,22 @@ class Preparing:
             to_uri=message.to_uri,
             written=message.content.date.timestamp(),
             automatic=message.content.auto_submitted is not AutoSubmitted.NO,
-            since=candidate.since,
-            due=self._clock.utc(),
+            since=min(candidate.since, now),  # one of the future counts from now on
+            due=now,
             source=candidate,
         )
         row = _sealed(row, sealed, blob)
-        await self._store.run(lambda connection: outbox_store.insert(connection, row))
+        await self._insert(row)
         return row
+
+    async def _insert(self, row: Row) -> None:
+        """Keep a sealed row; where it surely is not kept, its file goes too, for room's sake."""
+        try:
+            await self._store.run(lambda connection: outbox_store.insert(connection, row))
+        except StorageError as error:
+            if row.sealed is None and not in_doubt(error):
+                await asyncio.to_thread(self._files.drop, [row.mid])
+            raise
 
     async def _seal(
         self, mid: str, from_uri: str, to_uri: str, content: Iterable[bytes], out: BinaryIO

@@ -35,7 +35,7 @@ MAX_OCTETS = 24 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NANO = 1_000_000_000
-
+_HALF = 1 << 63
 
 Identity = tuple[str, int, int, int]
 """Name, inode, time in nanoseconds, size."""
@@ -155,7 +155,8 @@ def _ready(
         if unfinished or (name not in moved and not quiet):
             counts["later"] += 1
             continue
-        candidate = Candidate(status.st_mtime_ns, name, status.st_ino, status.st_size, mailbox)
+        ino, mtime_ns, size = identity_of(status)
+        candidate = Candidate(mtime_ns, name, ino, size, mailbox)
         if candidate.identity not in leave_out:
             counts["ready"] += 1
             yield candidate
@@ -240,5 +241,14 @@ def remove(candidates: Collection[Candidate]) -> None:
 
 def same_file(candidate: Candidate, status: os.stat_result) -> bool:
     """Tell whether a file, by what it is now, is the message that was found."""
-    identity = (status.st_ino, status.st_mtime_ns, status.st_size)
-    return identity == (candidate.ino, candidate.mtime_ns, candidate.size)
+    return identity_of(status) == (candidate.ino, candidate.mtime_ns, candidate.size)
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int, int]:
+    """Give inode, time in nanoseconds and size, each as a signed number of 64 bits.
+
+    The outbox holds no others. An inode may have all 64 bits; a time beyond the year 2262 is taken
+    for the last that fits.
+    """
+    ino = (status.st_ino + _HALF) % (2 * _HALF) - _HALF
+    return ino, max(-_HALF, min(status.st_mtime_ns, _HALF - 1)), status.st_size

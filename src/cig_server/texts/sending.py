@@ -250,7 +250,8 @@ class Sending:
         flight = self._flights.get(row.mid)
         if flight is not None:
             flight.hear(Input.STORED)
-        if row.state is RowState.SEALED:
+        # A message that was given up may lie in new/ still, and must not lie there without a row.
+        if row.state in (RowState.SEALED, RowState.FAILED):
             await self._ending.stored(row)
         await self._ending.receipted(row, receipt)
 
