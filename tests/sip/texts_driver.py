@@ -23,7 +23,7 @@ from cig_server.sif.interface import SipInterface
 from cig_server.sif.settings import SipSettings
 from cig_server.texts import sip_in, sip_out
 from cig_server.texts.model import Origin, TextKey
-from cig_server.texts.store import TextStore
+from cig_server.texts.store import TextStore, Work
 
 SENDER = "tel:+46701234567"
 
@@ -33,9 +33,19 @@ def say(event: str, **fields: Any) -> None:
 
 
 class Sending:
+    def __init__(self, store: TextStore) -> None:
+        self._store = store
+
     async def accept(
-        self, *, from_uri: str, to_uri: str, content: TextContent, origin: Origin
+        self,
+        *,
+        from_uri: str,
+        to_uri: str,
+        content: TextContent,
+        origin: Origin,
+        also: Work[None],
     ) -> str:
+        await self._store.run(also)
         text = b"".join(content.text.chunks()).decode()
         say("Accepted", from_uri=from_uri, to_uri=to_uri, text=text, origin=origin)
         return "mid"
@@ -52,7 +62,7 @@ async def main() -> None:
     await store.open()
     sif = SipInterface(SipSettings("127.0.0.1", port), lambda event: None)
     incoming = sip_in.SipIn(
-        config=lambda: config, store=store, sending=Sending(), sif=sif, clock=time.time
+        config=lambda: config, store=store, sending=Sending(store), sif=sif, clock=time.time
     )
     outgoing = sip_out.SipOut(
         config=lambda: config,
