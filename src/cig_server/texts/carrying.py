@@ -138,6 +138,26 @@ class Carrying:
         finally:
             self.flights.pop(mid, None)
 
+    async def finish(self, row: Row) -> bool:
+        """Take a text off the outbox that the CRS has; tells whether it is off.
+
+        Where its message cannot be removed now, that is tried later, and it is not sent again.
+        Raises StorageError where the outbox cannot be used.
+        """
+        if row.state is RowState.STORED:
+            return True
+        try:
+            await self._ending.stored(row)
+        except StorageError as error:
+            self._hinder(row, error)
+            due, text = self._clock.utc() + backoff(row.attempts + 1), str(error)
+            await self._store.run(
+                lambda connection: outbox_store.take(connection, row.mid, due, text)
+            )
+            return False
+        self._works(row)
+        return True
+
     async def give_up(self, row: Row, reason: str) -> None:
         """End a text that cannot be sent; where not all of that can be done, it is done later."""
         try:
@@ -183,6 +203,9 @@ class Carrying:
         if row.state is RowState.FAILED:
             await self.give_up(row, row.error)
             return
+        if row.state is RowState.TAKEN:
+            await self.finish(row)
+            return
         if row.state is RowState.QUEUED:
             try:
                 row = await self._preparing.seal(row)
@@ -205,12 +228,7 @@ class Carrying:
 
     async def _do(self, action: Action, row: Row, error: str) -> None:
         if action is Action.FINISH:
-            try:
-                await self._ending.stored(row)
-                self._works(row)
-            except StorageError as fault:
-                self._hinder(row, fault)
-                await self._postpone(row, str(fault))
+            await self.finish(row)
         elif action is Action.GIVE_UP:
             await self.give_up(row, error)
         elif action is Action.REST:

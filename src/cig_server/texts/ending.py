@@ -10,7 +10,7 @@ The rules:
    reason, the sender is told where a write mailbox or SIP takes it, and then the row is dropped.
    Each of these steps does nothing the second time.
 3. A receipt counts when its recipient signed it. Refused: the sender is told. Either way the row is
-   dropped.
+   dropped, unless its message could not be removed yet: without the row it would be sent anew.
 4. Who sent automatically is told nothing, so that two machines never talk for ever.
 """
 
@@ -137,12 +137,15 @@ class Ending:
             return None
         return row
 
-    async def receipted(self, row: Row, receipt: Receipt) -> None:
-        """Take what a good receipt says, once the text is off the outbox. Raises StorageError."""
+    async def receipted(self, row: Row, receipt: Receipt, *, keep: bool = False) -> None:
+        """Take what a good receipt says. Raises StorageError.
+
+        With ``keep`` the row stays, because the text's message is still in its mailbox.
+        """
         if receipt.status is ReceiptStatus.REFUSED:
             logger.warning("text %s was refused by %s", row.mid, row.to_uri)
             await self._tell(row, receipt.reason or "")
-        if await self._store.run(lambda connection: outbox_store.drop(connection, row.mid)):
+        if keep or await self._store.run(lambda connection: outbox_store.drop(connection, row.mid)):
             self._counters[f"receipts-{receipt.status.value}"] += 1
 
     async def stop(self) -> None:

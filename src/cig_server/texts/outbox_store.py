@@ -3,11 +3,13 @@
 
 A row is ``queued`` while its content is not sealed (texts from SIP, and notices), ``sealed`` from
 then until the CRS has it, and ``stored`` until its recipient's receipt has come, or for
-`RECEIPT_SECONDS`. One that was given up is ``failed`` until its message is put aside and its sender
-told: it is never sent again, whatever ends the process in between. A message of a mailbox has a row
-from when it is sealed on. Sealed content of more than `IN_ROW` octets is in a file of its own,
-``out/MID``, synced before its row is written. What is sent again is sent from here, octet by octet.
-The name of a message is kept as octets, since it need not be UTF-8.
+`RECEIPT_SECONDS`. It is ``taken`` in between where the CRS has it and its message cannot be removed
+yet: it is not sent again, since CRS and phone know it no more some day. One that was given up is
+``failed`` until its message is put aside and its sender told: it is never sent again, whatever ends
+the process in between. A message of a mailbox has a row from when it is sealed on. Sealed content
+of more than `IN_ROW` octets is in a file of its own, ``out/MID``, synced before its row is written.
+What is sent again is sent from here, octet by octet. The name of a message is kept as octets, since
+it need not be UTF-8.
 
 The functions run in the store's thread.
 """
@@ -63,6 +65,7 @@ class RowState(StrEnum):
 
     QUEUED = "queued"
     SEALED = "sealed"
+    TAKEN = "taken"
     STORED = "stored"
     FAILED = "failed"
 
@@ -99,7 +102,7 @@ class Row:
         return Envelope(self.mid, self.from_uri, self.to_uri, self.mikey)
 
 
-_UNDER_WAY = tuple(state.value for state in (RowState.QUEUED, RowState.SEALED, RowState.FAILED))
+_UNDER_WAY = tuple(state.value for state in RowState if state is not RowState.STORED)
 _COLUMNS = (
     "mid, state, origin, from_uri, to_uri, written, automatic, since, due, attempts, error, "
     "content, mikey, digest, sealed, length, mailbox, name, ino, mtime_ns, size"
@@ -156,9 +159,10 @@ def next_due(connection: sqlite3.Connection, now: float) -> float | None:
 
 
 def resting(connection: sqlite3.Connection, most: int) -> int:
-    """Count the sealed texts, up to ``most``."""
+    """Count the texts that are sealed or taken, up to ``most``."""
     (count,) = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 'sealed' LIMIT ?)", (most,)
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state IN ('sealed', 'taken') LIMIT ?)",
+        (most,),
     ).fetchone()
     return int(count)
 
@@ -177,7 +181,7 @@ def claimed(connection: sqlite3.Connection, mailbox: str) -> set[tuple[str, int,
     """Give the identities (name, inode, time, size) of a mailbox's messages that have a row."""
     rows = connection.execute(
         "SELECT name, ino, mtime_ns, size FROM outbox "
-        "WHERE state IN ('sealed', 'failed') AND mailbox = ?",
+        "WHERE state IN ('sealed', 'taken', 'failed') AND mailbox = ?",
         (mailbox,),
     )
     return {(os.fsdecode(name), ino, mtime_ns, size) for name, ino, mtime_ns, size in rows}
@@ -204,6 +208,15 @@ def postpone(connection: sqlite3.Connection, mid: str, due_at: float, error: str
     """Note a failed attempt, and when the next one is due."""
     connection.execute(
         "UPDATE outbox SET due = ?, attempts = attempts + 1, error = ? WHERE mid = ?",
+        (due_at, error, mid),
+    )
+
+
+def take(connection: sqlite3.Connection, mid: str, due_at: float, error: str) -> None:
+    """Note that the CRS has a text, and when the removal of its message is tried again."""
+    connection.execute(
+        "UPDATE outbox SET state = 'taken', sealed = NULL, content = NULL, due = ?, "
+        "attempts = attempts + 1, error = ? WHERE mid = ? AND state != 'stored'",
         (due_at, error, mid),
     )
 

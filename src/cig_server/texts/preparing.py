@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -202,6 +203,9 @@ class Preparing:
             message = reading() if small else await asyncio.to_thread(reading)
             with scratch_file(self._folder) as out:
                 chunks = entity_chunks(message.content, self._random_bytes)
+                if not small:
+                    # The whole text is looked through before the first octet of it is written.
+                    chunks = chain([await asyncio.to_thread(next, chunks, b"")], chunks)
                 sealed, blob = await self._seal(mid, message.from_uri, message.to_uri, chunks, out)
             if not unchanged(candidate, file):
                 self._files.drop([mid])

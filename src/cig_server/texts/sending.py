@@ -33,7 +33,7 @@ from cig_server.texts.ending import Ending, Notifying
 from cig_server.texts.flight import PartLink
 from cig_server.texts.model import Origin, QueueFacts, StorageError
 from cig_server.texts.outbox import DOWN_SECONDS, FIRST_REST, Input, of_error
-from cig_server.texts.outbox_store import RowState
+from cig_server.texts.outbox_store import Row, RowState
 from cig_server.texts.overdue import give_up_old
 from cig_server.texts.preparing import Preparing, TextSealing
 from cig_server.texts.sealed_files import SealedFiles
@@ -229,7 +229,13 @@ class Sending:
     async def _late(self, mid: str) -> None:
         row = await self._store.run(lambda connection: outbox_store.find(connection, mid))
         if row is not None and row.state is RowState.SEALED and mid not in self._flights:
-            await self._ending.stored(row)
+            await self._finish(row)
+
+    async def _finish(self, row: Row) -> bool:
+        off = await self._carrying.finish(row)
+        if not off:
+            self._look_at_rows()
+        return off
 
     async def _receipt(self, receipt: Receipt) -> None:
         """Take a receipt, which comes but once: what hinders that is waited out."""
@@ -251,9 +257,8 @@ class Sending:
         if flight is not None:
             flight.hear(Input.STORED)
         # A message that was given up may lie in new/ still, and must not lie there without a row.
-        if row.state in (RowState.SEALED, RowState.FAILED):
-            await self._ending.stored(row)
-        await self._ending.receipted(row, receipt)
+        off = await self._finish(row)
+        await self._ending.receipted(row, receipt, keep=not off)
 
     # --- the worker -----------------------------------------------------------------------------
 

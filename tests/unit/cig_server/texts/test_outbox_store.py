@@ -139,6 +139,26 @@ def test_a_text_that_is_given_up_is_not_sent_again(connection: sqlite3.Connectio
     assert outbox_store.find(connection, "a") is None
 
 
+def test_a_text_that_is_taken_waits_for_its_message_alone(connection: sqlite3.Connection) -> None:
+    outbox_store.insert(connection, row("a"))
+    outbox_store.take(connection, "a", NOW + 10, "read-only")
+    found = outbox_store.find(connection, "a")
+    assert found is not None
+    assert (found.state, found.sealed, found.source) == (RowState.TAKEN, None, row("a").source)
+    assert (found.attempts, found.digest) == (1, b"d" * 32)
+    assert outbox_store.due(connection, NOW, (), 9) == []
+    assert outbox_store.due(connection, NOW + 10, (), 9) == ["a"]
+    assert outbox_store.claimed(connection, "/box") == {("name-a", 7, 123, 8)}
+    assert outbox_store.resting(connection, 9) == 1
+    assert outbox_store.older(connection, NOW + 99, 9) == []
+    assert outbox_store.in_files(connection) == set()
+    assert outbox_store.finish(connection, ["a"], NOW) == 1
+    outbox_store.take(connection, "a", NOW + 10, "late")
+    found = outbox_store.find(connection, "a")
+    assert found is not None
+    assert found.state is RowState.STORED
+
+
 def test_those_that_are_too_old(connection: sqlite3.Connection) -> None:
     for number, mid in enumerate("abc"):
         outbox_store.insert(connection, row(mid, since=NOW + number))

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from cig_common.texts.content import TextContent
+from cig_common.texts.encode import entity_chunks
 from cig_server.texts import outbox_store, read_mailbox
 from cig_server.texts.outbox_store import IN_ROW
 from umsg.errors import ErrorCode
+from umsg.messages import Receipt, ReceiptStatus
 from unit.cig_server.texts.sendings import PHONE, Bench, message, receipt_of
 
 OTHER = "tel:+46709999999"
@@ -121,6 +125,7 @@ async def test_a_row_that_cannot_be_written_leaves_no_sealed_file(
         assert list((bench.state / "out").iterdir()) == []
     bench.pass_time(6)
     await bench.counted("sent")
+    await bench.idle()
     assert list((bench.state / "out").iterdir()) == []
 
 
@@ -140,7 +145,27 @@ async def test_a_row_that_may_be_written_all_the_same_keeps_its_sealed_file(
     monkeypatch.undo()
     await bench.restart()
     await bench.counted("sent")
+    await bench.idle()
     assert list((bench.state / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [10, 4 * IN_ROW])
+async def test_a_long_text_is_looked_through_in_a_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """So that calls do not wait for it."""
+    threads = []
+    real = entity_chunks
+
+    def chunks(content: TextContent, random_bytes: Callable[[int], bytes]) -> Iterator[bytes]:
+        threads.append(threading.current_thread())
+        yield from real(content, random_bytes)
+
+    monkeypatch.setattr("cig_server.texts.preparing.entity_chunks", chunks)
+    bench.put(message("x\n" * (length // 2)))
+    await bench.counted("sent")
+    assert (threading.main_thread() in threads) == (length < IN_ROW)
+    assert len(threads) == 1
 
 
 async def test_what_was_given_up_but_is_receipted_is_removed_and_not_sent_once_more(
@@ -166,3 +191,93 @@ async def test_what_was_given_up_but_is_receipted_is_removed_and_not_sent_once_m
     await bench.idle()
     assert bench.new() == []
     assert bench.crs.attempts == {mid: 1}
+
+
+@pytest.fixture
+async def stuck(bench: Bench) -> str:
+    """The mid of a text that the CRS has; its message cannot be removed, for new/ is elsewhere."""
+    bench.crs.silent = True
+    bench.put(message("text"), "one")
+    await bench.until(lambda: bench.crs.attempts)
+    (bench.a / "new").rename(bench.a / "away")
+    (mid,) = bench.crs.attempts
+    bench.sending.stored(mid)
+    await bench.until(lambda: bench.sending.trouble)
+    await bench.idle()
+    bench.crs.silent = False
+    return str(mid)
+
+
+async def test_a_text_whose_message_cannot_be_removed_is_not_sent_again(
+    bench: Bench, stuck: str
+) -> None:
+    for _ in range(3):
+        bench.pass_time(900)
+        await bench.idle()
+    await bench.restart()
+    bench.pass_time(900)
+    await bench.until(lambda: bench.sending.trouble)
+    (bench.a / "away").rename(bench.a / "new")
+    bench.sending.reconfigured()
+    await bench.idle()
+    assert bench.new() == ["one"]
+    bench.pass_time(900)
+    await bench.counted("sent")
+    assert bench.new() == []
+    assert bench.crs.attempts == {stuck: 1}
+    await bench.until(lambda: not bench.sending.trouble)
+
+
+async def test_another_mailbox_goes_on_meanwhile(bench: Bench, stuck: str) -> None:
+    bench.put(message("other"), "two", bench.b)
+    await bench.counted("sent")
+    assert bench.phone() == ["other"]
+
+
+async def test_its_receipt_is_taken_once_and_its_row_kept(
+    bench: Bench, stuck: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    real = bench.relay.check_receipt
+
+    async def check(*arguments: object, **more: object) -> None:
+        checked.append(arguments)
+        await real(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.relay, "check_receipt", check)
+    row = await bench.store.run(lambda connection: outbox_store.find(connection, stuck))
+    assert row is not None
+    bench.sending.receipt(
+        Receipt(
+            mid=stuck,
+            status=ReceiptStatus.REFUSED,
+            period="2026-11-1",
+            sig=row.digest + bytes(97),
+        )
+    )
+    await bench.counted("notices")
+    await bench.idle()
+    assert len(checked) == 1
+    (bench.a / "away").rename(bench.a / "new")
+    bench.pass_time(900)
+    await bench.counted("sent")
+    assert bench.new() == []
+    assert bench.crs.attempts == {stuck: 1}
+    assert len(bench.notices.told) == 1
+
+
+async def test_stored_that_comes_late_and_cannot_be_followed_holds_up_no_other(
+    bench: Bench,
+) -> None:
+    bench.crs.refuse[PHONE] = ErrorCode.INTERNAL
+    bench.put(message("text"), "one")
+    await bench.counted("retries")
+    await bench.idle()
+    bench.crs.refuse.clear()
+    (bench.a / "new").rename(bench.a / "away")
+    (mid,) = bench.crs.attempts
+    bench.sending.stored(mid)
+    await bench.until(lambda: str(bench.a) in bench.sending.trouble)
+    bench.put(message("other"), "two", bench.b)
+    await bench.counted("sent")
+    assert bench.phone() == ["other"]
