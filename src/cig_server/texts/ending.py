@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cig_common.clock import Clock
+from cig_common.config.errors import printable
 from cig_common.errors import CigError, CryptoError
 from cig_common.texts.content import TextContent
 from cig_server.texts import failed, outbox_store
@@ -116,7 +117,7 @@ class Ending:
         except OSError as error:
             raise storage_error(f"{mailbox}/{failed.FOLDER}", error) from None
         if kept:
-            logger.warning("%s/failed/%s: %s", mailbox, kept, reason)
+            logger.warning("%s/failed/%s: %s", mailbox, printable(kept), reason)
 
     async def receipt(self, receipt: Receipt) -> Row | None:
         """Take a receipt; gives its text, None where it is none of ours or forged.

@@ -42,7 +42,9 @@ async def test_a_name_of_any_octets_is_sent(bench: Bench, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-async def test_a_name_of_any_octets_is_put_aside(bench: Bench, name: str) -> None:
+async def test_a_name_of_any_octets_is_put_aside(
+    bench: Bench, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     bench.crs.refuse[OTHER] = ErrorCode.NOT_FOUND
     bench.put(message(to="46709999999@secure"), name)
     bench.put(b"poison", f"{name}2")
@@ -50,6 +52,8 @@ async def test_a_name_of_any_octets_is_put_aside(bench: Bench, name: str) -> Non
     await bench.idle()
     assert sorted(bench.failed()) == sorted([name, f"{name}2"])
     assert not bench.sending.trouble
+    for record in caplog.records:  # nobody writes a line of the log by a file's name
+        assert record.getMessage().isprintable()
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
