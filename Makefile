@@ -11,7 +11,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 ARGS ?=
-PYTEST_ARGS ?= -n auto
+# Half as many again as processors: many tests wait for a timer or a peer.
+PYTEST_ARGS ?= -n $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 FUZZ_SECONDS ?= 60
 
 BIN := $(abspath $(VENV))/bin

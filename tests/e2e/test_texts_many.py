@@ -10,8 +10,8 @@ from pathlib import Path
 from e2e import mail
 from e2e.support import Gateway, gateway, until
 
-OUT = 1_000
-IN = 400
+OUT = 500
+IN = 200
 MOST_GROWTH = 15 << 10
 """KiB that cig-server's memory may grow by between the first texts and the last."""
 PATIENCE = 120.0
