@@ -11,8 +11,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 ARGS ?=
-# Half as many again as processors: many tests wait for a timer or a peer.
-PYTEST_ARGS ?= -n $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+PYTEST_ARGS ?= -n auto
 FUZZ_SECONDS ?= 60
 
 BIN := $(abspath $(VENV))/bin
