@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cig_lab.phone.keys import PhoneKeys
 from mikey_sakke import receiver
-from mikey_sakke.errors import MikeySakkeError, PeriodError
+from mikey_sakke.errors import MikeySakkeError
 from mikey_sakke.identifiers import bare_tel_uri
 from mikey_sakke.initiator import Initiator
 from mikey_sakke.keys import UserKeys
@@ -65,15 +66,15 @@ class PhoneCrypto:
         *,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self.uri = next(iter(keys.values())).uri
-        self._keys = dict(keys)
+        self._keys = PhoneKeys(keys)
+        self.uri = self._keys.uri
         self._random = random_bytes
         self._initiator = Initiator(random_bytes=random_bytes)
         self._replay = ReplayCache()
 
     def sign_auth(self, wanted: SignatureWanted, now: float) -> tuple[str, bytes]:
         """Sign a login; gives the period and the signature (129 octets). Raises PeriodError."""
-        period, keys = self._of_month(month_of(now))
+        period, keys = self._keys.of_month(month_of(now))
         return period, keys.signer.sign(wanted.text(period), random_bytes=self._random)
 
     def place(
@@ -83,7 +84,11 @@ class PhoneCrypto:
         ssrc = self._ssrc(taken=0)
         binding = call_digest(id=id, from_uri=from_uri, to_uri=to_uri, offer=offer, dtmf=dtmf)
         built = self._initiator.build(
-            self._of_month(month_of(now))[1], to_uri=to_uri, ssrc=ssrc, binding=binding, now=now
+            self._keys.of_month(month_of(now))[1],
+            to_uri=to_uri,
+            ssrc=ssrc,
+            binding=binding,
+            now=now,
         )
         keys = built.keys
         return built.message, _secrets(keys, tx=keys.initiator, rx=keys.responder, ssrc=ssrc)
@@ -93,7 +98,7 @@ class PhoneCrypto:
         parsed = receiver.precheck(
             bang.mikey, now=now, own_uri=self.uri, initiator=bang.from_uri, replay=self._replay
         )
-        keys = self._of_month(parsed.month)[1]
+        keys = self._keys.of_month(parsed.month)[1]
         verified = receiver.verify(parsed, verifier=keys.verifier)
         # The lab's phone lives no longer than its cache, so the line needs no disk.
         receiver.accept(verified, replay=self._replay, now=now)
@@ -110,12 +115,6 @@ class PhoneCrypto:
         session = receiver.open(verified, keys)
         ssrc = self._ssrc(taken=session.sessions[0].ssrc)
         return _secrets(session, tx=session.responder, rx=session.initiator, ssrc=ssrc)
-
-    def _of_month(self, month: str) -> tuple[str, UserKeys]:
-        for period, keys in self._keys.items():
-            if keys.month == month:
-                return period, keys
-        raise PeriodError(f"no keys of {month} are here")
 
     def _ssrc(self, *, taken: int) -> int:
         while (ssrc := int.from_bytes(self._random(4), "big")) in (0, taken):

@@ -8,6 +8,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 
+from cig_lab.phone.keys import PhoneKeys
 from mikey_sakke import receiver
 from mikey_sakke.errors import IdentityError, PeriodError
 from mikey_sakke.identifiers import bare_tel_uri, tel_identifier
@@ -33,8 +34,8 @@ class TextKeys:
         *,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self.uri = next(iter(keys.values())).uri
-        self._keys = dict(keys)
+        self._keys = PhoneKeys(keys)
+        self.uri = self._keys.uri
         self._random = random_bytes
         self._initiator = Initiator(random_bytes=random_bytes)
 
@@ -42,7 +43,7 @@ class TextKeys:
         """Make a text's I_MESSAGE and seal its content; raises MikeySakkeError."""
         named = {"mid": mid, "from_uri": self.uri, "to_uri": to_uri}
         built = self._initiator.build(
-            self._of_month(month_of(now))[1],
+            self._keys.of_month(month_of(now))[1],
             to_uri=bare_tel_uri(to_uri),
             ssrc=int.from_bytes(self._random(4), "big") | 1,
             binding=text_digest(**named),
@@ -69,7 +70,7 @@ class TextKeys:
         }
         if not hmac.compare_digest(parsed.binding or b"", text_digest(**named)):
             raise IdentityError("the text's fields are not those that its sender signed")
-        keys = self._of_month(parsed.month)[1]
+        keys = self._keys.of_month(parsed.month)[1]
         session = receiver.open(receiver.verify(parsed, verifier=keys.verifier), keys)
         opener = TextOpener(_key(session), text_associated_data(**named))
         content = opener.update(sealed)
@@ -80,7 +81,7 @@ class TextKeys:
         self, mid: str, status: ReceiptStatus, reason: str | None, digest: bytes, now: float
     ) -> Receipt:
         """Make a receipt."""
-        period, keys = self._of_month(month_of(now))
+        period, keys = self._keys.of_month(month_of(now))
         text = receipt_text(mid=mid, status=status, content_digest=digest)
         sig = keys.signer.sign(text, random_bytes=self._random)
         return Receipt(mid=mid, status=status, reason=reason, period=period, sig=sig)
@@ -92,15 +93,9 @@ class TextKeys:
             raise PeriodError(f"a receipt of {month} does not count now")
         digest = hashlib.sha256(sealed).digest()
         text = receipt_text(mid=receipt.mid, status=receipt.status, content_digest=digest)
-        verifier = self._of_month(month)[1].verifier
+        verifier = self._keys.of_month(month)[1].verifier
         identifier = tel_identifier(bare_tel_uri(signer), month)
         verifier.verify(receipt.sig, text, identifier=identifier)
-
-    def _of_month(self, month: str) -> tuple[str, UserKeys]:
-        for period, keys in self._keys.items():
-            if keys.month == month:
-                return period, keys
-        raise PeriodError(f"no keys of {month} are here")
 
 
 def _key(session: SessionKeys) -> bytes:
